@@ -1,0 +1,1 @@
+"""Where heads come from: one file per dataset."""

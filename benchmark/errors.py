@@ -1,0 +1,33 @@
+"""What can go wrong, as a tree. Every message says what, where and what to do about it.
+
+RefbenchError
+├── SuiteError        the suite file is wrong (exit code 2)
+├── PluginError       a plug-in cannot be found, loaded or built
+├── DataError         a head or a data folder cannot be used
+├── InvalidOutput     a plug-in returned what its contract forbids
+└── StoreError        the store cannot be read or written
+"""
+
+
+class RefbenchError(Exception):
+    """Base of all errors that are meant for the user: shown as one message, never as a traceback."""
+
+
+class SuiteError(RefbenchError):
+    """The suite file is wrong; the message names file, line, column and key of every problem."""
+
+
+class PluginError(RefbenchError):
+    """A plug-in cannot be found, loaded or given these parameters."""
+
+
+class DataError(RefbenchError):
+    """A head, a file or a data folder cannot be used; the message names it."""
+
+
+class InvalidOutput(RefbenchError):  # noqa: N818  (it is also the name of a job status)
+    """A plug-in broke its contract: another shape, NaN, another type."""
+
+
+class StoreError(RefbenchError):
+    """The store cannot be read or written, or what it holds is damaged."""
