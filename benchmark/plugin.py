@@ -25,9 +25,7 @@ def param(default: Any, description: str, *, unit: str = "", **bounds: Any) -> A
         unit: `mm`, `voxels`, `0-1`, ...; empty for plain numbers and names.
         bounds: pydantic's `gt`, `ge`, `lt`, `le`, `min_length`, `max_length`, `pattern`.
     """
-    return Field(
-        default, description=description, json_schema_extra={"unit": unit} if unit else None, **bounds
-    )
+    return Field(default, description=description, json_schema_extra={"unit": unit} if unit else None, **bounds)
 
 
 class Plugin(BaseModel):
