@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -98,6 +98,11 @@ class ReleasedSlices:
     def __len__(self) -> int:
         return len(self.images)
 
+    def take(self, index: slice | NDArray[Any]) -> ReleasedSlices:
+        """Some of the slices, by a slice, indices or a mask along n."""
+        changed = None if self.changed is None else self.changed[index]
+        return ReleasedSlices(self.images[index], self.release[index], self.position[index], changed)
+
 
 @dataclass(frozen=True)
 class SlicePairs:
@@ -108,6 +113,10 @@ class SlicePairs:
 
     def __len__(self) -> int:
         return len(self.original)
+
+    def take(self, index: slice | NDArray[Any]) -> SlicePairs:
+        """Some of the pairs, by a slice, indices or a mask along n."""
+        return SlicePairs(self.released.take(index), self.original[index])
 
     @property
     def changed(self) -> Mask:

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from refbench.plugin import Plugin
 from refbench.types import Head
@@ -34,6 +34,9 @@ class Scan:
 
 class Dataset(Plugin, ABC):
     """A cohort of heads."""
+
+    has_face_labels: ClassVar[bool] = False
+    """Whether every head of this dataset carries the label `face`; else the face template's region is scored."""
 
     @abstractmethod
     def scans(self) -> list[Scan]:

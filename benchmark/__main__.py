@@ -1,0 +1,5 @@
+"""`python -m refbench`."""
+
+from refbench.cli import main
+
+main()

@@ -1,0 +1,98 @@
+"""Finding scans in a folder, and the table that says who they are."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+
+from refbench.datasets.base import Scan
+from refbench.errors import DataError
+
+EMPTY_CELLS = ("", "n/a")  # the second is how BIDS writes a missing value
+
+Row = dict[str, str]
+
+
+def find_files(folder: Path, glob: str) -> list[Path]:
+    """Files below a folder that fit, as absolute paths in order of their names; hidden ones are left out.
+
+    Raises:
+        DataError: no such folder, no file that fits, or a link to a file that is not there.
+    """
+    folder = folder.expanduser().absolute()  # not resolved: data managers link to files that are named by their hash
+    if not folder.is_dir():
+        raise DataError(f"{folder}: no such folder. Correct `path`; a relative one starts at the current folder.")
+    found = (path for path in folder.glob(glob) if not path.is_dir() and not path.name.startswith("."))
+    files = sorted(found, key=lambda path: path.relative_to(folder).as_posix())
+    if not files:
+        raise DataError(f"{folder}: no file fits `{glob}`. Correct `path` or `glob` (`**/` looks into subfolders).")
+    for file in files:
+        if not file.exists():
+            raise DataError(f"{file}: links to a file that is not there. Fetch it (`datalad get`), or remove the link.")
+    return files
+
+
+def name_without_extension(file: Path) -> str:
+    """`head.nii.gz` and `head.nii` are both `head`."""
+    return file.name.removesuffix(".gz").removesuffix(".nii")
+
+
+def check_unique(scans: Sequence[Scan]) -> None:
+    """Raise DataError, naming both files, if two scans say they are the same session of the same subject."""
+    seen: dict[tuple[str, str], Scan] = {}
+    for scan in scans:
+        other = seen.setdefault((scan.subject, scan.session), scan)
+        if other is not scan:
+            raise DataError(
+                f"{other.files[0]} and {scan.files[0]} are both session {scan.session} of subject {scan.subject}. "
+                "Tell them apart by `pattern` or `csv`, or take one away."
+            )
+
+
+def read_table(path: Path, keys: Sequence[str]) -> list[Row]:
+    """Rows of a comma-separated file (`.tsv`: tab-separated), blanks trimmed, empty cells left out.
+
+    Args:
+        path: a text file in UTF-8 whose first line names the columns, in any order and case.
+        keys: columns of which the table must have at least one.
+
+    Raises:
+        DataError: the file is missing, is no such text, or lacks the columns.
+    """
+    path = path.expanduser().absolute()
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            lines = list(csv.reader(file, delimiter="\t" if path.suffix == ".tsv" else ",", strict=True))
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror}). Correct `csv`.") from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{path}: not a comma-separated text in UTF-8 ({error}). Export the table again.") from error
+    columns = [name.strip().lower() for name in lines[0]] if lines else []
+    if not set(keys) & set(columns):
+        wanted, got = " or ".join(f"`{key}`" for key in keys), ", ".join(columns) or "none"
+        raise DataError(f"{path}: no column {wanted}; its columns are: {got}. Name the columns in the first line.")
+    rows = []
+    for line in lines[1:]:
+        cells = zip(columns, (cell.strip() for cell in line), strict=False)
+        rows.append({column: cell for column, cell in cells if cell.lower() not in EMPTY_CELLS})
+    return [row for row in rows if row]
+
+
+def facts(row: Row, table: Path) -> dict[str, str | float]:
+    """Age (years) and sex of a row, where it has them.
+
+    Raises:
+        DataError: an age that is no number.
+    """
+    known: dict[str, str | float] = {}
+    if "age" in row:
+        try:
+            known["age"] = float(row["age"])
+        except ValueError as error:
+            raise DataError(
+                f"{table}: the age `{row['age']}` is not a number of years. Correct or empty it."
+            ) from error
+    if "sex" in row:
+        known["sex"] = row["sex"]
+    return known

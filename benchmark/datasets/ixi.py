@@ -1,0 +1,77 @@
+"""The IXI data set: 581 T1-weighted heads from three hospitals in London."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Literal
+
+from refbench.datasets.base import Dataset, Scan
+from refbench.datasets.files import check_unique, facts, find_files, read_table
+from refbench.errors import DataError
+from refbench.plugin import param
+from refbench.types import Head
+
+Site = Literal["Guys", "HH", "IOP"]
+
+NAME = re.compile(r"(?P<id>(?P<subject>IXI\d{3})-(?P<site>Guys|HH|IOP)-\d{4})-T1\.nii(\.gz)?")
+TABLE = "participants.csv"
+
+
+class IXI(Dataset):
+    """T1-weighted heads of the IXI project (brain-development.org, CC BY-SA 3.0).
+
+    Sites are Guy's Hospital (`Guys`, Philips 1.5 T), Hammersmith Hospital (`HH`, Philips 3 T) and the Institute of
+    Psychiatry (`IOP`, GE 1.5 T). Files are known by IXI's own names, `IXI013-HH-1212-T1.nii.gz`, in the folder or in
+    its subfolder `T1`; whatever else lies there (T2, PD, angiograms) is passed over. Each subject came once.
+
+    Age and sex come from a table with columns `id` (`IXI013-HH-1212`), `age` (years) and `sex`: `csv`, or else a
+    `participants.csv` in the folder or beside it. Who is not in it just has no age and sex.
+
+    Relative paths start at the folder of the suite file, or in Python at the current folder.
+    """
+
+    path: Path = param(..., "folder of the files, or the one above their folder T1")
+    csv: Path | None = param(None, "table with columns `id`, `age`, `sex`; found by itself as participants.csv")
+    sites: tuple[Site, ...] | None = param(None, "sites to take (Guys, HH, IOP); all when not given", min_length=1)
+    limit: int | None = param(None, "take only the first subjects by file name, for trials", unit="subjects", ge=1)
+
+    def scans(self) -> list[Scan]:
+        """One scan per subject, in order of file names.
+
+        Raises:
+            DataError: missing folder, no T1 file of these sites in it, two of one subject, or an unusable table.
+        """
+        folder = self._folder_of_files()
+        people = self._people(folder)
+        scans = []
+        for file in find_files(folder, "IXI*"):
+            match = NAME.fullmatch(file.name)
+            if match and (self.sites is None or match["site"] in self.sites):
+                person = people.get(match["id"], {})
+                scans.append(Scan(subject=match["subject"], site=match["site"], files=(file,), facts=person))
+        if not scans:
+            raise DataError(f"{folder}: no T1 file of the sites {', '.join(self.sites or ())}. Correct `sites`.")
+        check_unique(scans)
+        return scans[: self.limit]
+
+    def load(self, scan: Scan) -> Head:
+        """Read the file; see `refbench.datasets.nifti.read_head`."""
+        from refbench.datasets.nifti import read_head
+
+        return read_head(scan.files[0], subject=scan.subject, session=scan.session, site=scan.site)
+
+    def _folder_of_files(self) -> Path:
+        path = self.path.expanduser().absolute()
+        for folder in (path, path / "T1"):
+            if folder.is_dir() and any(NAME.fullmatch(file.name) for file in folder.iterdir()):
+                return folder
+        problem = "no file is named like IXI013-HH-1212-T1.nii.gz" if path.is_dir() else "no such folder"
+        raise DataError(f"{path}: {problem}. Set `path` to where IXI-T1.tar was unpacked.")
+
+    def _people(self, folder: Path) -> dict[str, dict[str, str | float]]:
+        nearby = (folder / TABLE, folder.parent / TABLE)
+        table = self.csv or next((file for file in nearby if file.is_file()), None)
+        if table is None:
+            return {}
+        return {row["id"]: facts(row, table) for row in read_table(table, ("id",)) if "id" in row}

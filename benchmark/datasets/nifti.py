@@ -1,0 +1,126 @@
+"""Reading a head from a NIfTI file, or saying what is wrong with the file."""
+
+from __future__ import annotations
+
+import gzip
+import logging
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+from nibabel.imageglobals import logger as nibabel_logger
+from nibabel.spatialimages import HeaderDataError, ImageDataError
+from nibabel.wrapstruct import WrapStructError
+
+from refbench.errors import DataError
+from refbench.types import Head, Voxels
+
+Image = nib.Nifti1Image | nib.Nifti2Image
+
+GZIP_MAGIC = b"\x1f\x8b"
+NIFTI1_MAGIC, NIFTI2_MAGIC = slice(344, 348), slice(4, 8)  # where the two headers say what they are
+SMALLEST_VOXEL_MM = 1e-3
+FLATTEST_VOXEL = 1e-3  # volume over the product of the edges: 1 for right angles, 0 for edges in one plane
+
+
+def read_head(path: Path, *, subject: str = "", session: str = "", site: str = "") -> Head:
+    """Read a NIfTI-1 or NIfTI-2 file (`.nii` or `.nii.gz`) as a head in RAS+ order.
+
+    Any orientation, real data type and scaling; three axes, or four with a single volume. Axes are permuted and
+    flipped, never resampled: an oblique volume stays oblique in its affine. A file that states no orientation (sform
+    and qform codes 0) is read as NIfTI prescribes for it: first axis to the left, second to the front, third up.
+
+    Returns:
+        the head; float32 voxels (x, y, z), finite, not all alike, on the file's own scale.
+
+    Raises:
+        DataError: the file cannot be a head; the message names it, what is wrong and what to do.
+    """
+    raw = _read_bytes(path)
+    with _quiet(nibabel_logger), np.errstate(all="ignore"):
+        try:
+            image = _parse(raw, path)
+            _check_grid(image, path)
+            canonical: Image = nib.as_closest_canonical(image)  # type: ignore[no-untyped-call]
+            voxels = np.asarray(canonical.dataobj).reshape(canonical.shape[:3]).astype(np.float32, order="C")
+        except (HeaderDataError, ImageDataError, WrapStructError, ValueError, OSError, OverflowError) as error:
+            raise DataError(f"{path}: damaged NIfTI file ({error}). Convert or download it again.") from error
+    _check_voxels(voxels, path)
+    return Head(voxels, canonical.affine.astype(np.float64), subject=subject, session=session, site=site)
+
+
+def _read_bytes(path: Path) -> bytes:
+    """The file's contents, uncompressed and with their checksum tested (nibabel stops reading before it)."""
+    try:
+        raw = Path(path).read_bytes()
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror}). Check the path and its permissions.") from error
+    if not raw.startswith(GZIP_MAGIC):
+        return raw
+    try:
+        return gzip.decompress(raw)
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise DataError(f"{path}: truncated or damaged gzip file ({error}). Copy or download it again.") from error
+
+
+def _parse(raw: bytes, path: Path) -> Image:
+    """Tell the kind of file by its contents, whatever its name ends on."""
+    if raw[NIFTI1_MAGIC] == b"n+1\0":
+        return nib.Nifti1Image.from_bytes(raw)
+    if raw[NIFTI2_MAGIC] == b"n+2\0":
+        return nib.Nifti2Image.from_bytes(raw)
+    if b"ni1\0" in raw[NIFTI1_MAGIC] or raw[NIFTI2_MAGIC] == b"ni2\0":
+        raise DataError(f"{path}: a NIfTI header whose voxels lie in another file. Convert the pair to one .nii file.")
+    raise DataError(f"{path}: not a NIfTI file. Convert it to .nii or .nii.gz (DICOM: with dcm2niix).")
+
+
+def _check_grid(image: Image, path: Path) -> None:
+    shape, volumes = image.shape, image.shape[3:]
+    size = " x ".join(map(str, shape))
+    if len(shape) == 4 and volumes != (1,):
+        raise DataError(f"{path}: holds {volumes[0]} volumes ({size}), a head is one. Extract one volume.")
+    if len(shape) not in (3, 4):
+        raise DataError(f"{path}: has {len(shape)} axes ({size}), a head has three. Give a single 3D volume.")
+    if min(shape) < 1 or min(shape[:3]) < 2:
+        raise DataError(f"{path}: {size} voxels are not a volume. Give a 3D acquisition, not a slice.")
+    dtype: np.dtype[np.generic] = image.get_data_dtype()  # type: ignore[no-untyped-call]
+    if dtype.kind not in "iufb":
+        kind = "complex" if dtype.kind == "c" else "colour"
+        raise DataError(f"{path}: holds {kind} values, a head has real ones. Save its magnitude as a number per voxel.")
+    directions = image.affine[:3, :3]
+    if not np.isfinite(image.affine).all():
+        raise DataError(f"{path}: its affine holds NaN or infinite values. Repair the header (qform and sform).")
+    edges = np.sqrt((directions**2).sum(axis=0))
+    if edges.min() < SMALLEST_VOXEL_MM:
+        text = " x ".join(f"{edge:g}" for edge in edges)
+        raise DataError(f"{path}: voxels of {text} mm. Repair the header (pixdim, qform and sform).")
+    if abs(np.linalg.det(directions / edges)) < FLATTEST_VOXEL:
+        raise DataError(f"{path}: its affine is singular (axes in one plane). Repair the header (qform and sform).")
+
+
+def _check_voxels(voxels: Voxels, path: Path) -> None:
+    wrong = np.count_nonzero(~np.isfinite(voxels))
+    if wrong:
+        raise DataError(
+            f"{path}: {wrong} voxels are NaN, infinite or too large for float32. "
+            "Set them to the value of air, or convert the scan again."
+        )
+    if voxels.min() == voxels.max():
+        raise DataError(f"{path}: every voxel is {voxels.flat[0]:g}, there is no head in it. Convert the scan again.")
+
+
+@contextmanager
+def _quiet(logger: logging.Logger) -> Iterator[None]:
+    """Keep nibabel from reporting harmless quirks of headers on the terminal; what matters is raised."""
+
+    def drop(record: logging.LogRecord) -> bool:
+        return False
+
+    logger.addFilter(drop)
+    try:
+        yield
+    finally:
+        logger.removeFilter(drop)

@@ -1,0 +1,63 @@
+"""The embedded cohort: synthetic T1 heads made from numbers alone, so that everything runs without any data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from refbench.datasets.base import Dataset, Scan
+from refbench.datasets.phantom_person import draw_person
+from refbench.plugin import param
+from refbench.types import Head
+
+IXI_SUBJECTS = {"Guys": 322, "HH": 185, "IOP": 74}
+GOLDEN_RATIO = 0.6180339887498949
+
+
+class Phantom(Dataset):
+    """Synthetic heads with persistent faces, known labels and three sites that differ as IXI's scanners do.
+
+    Nothing about real people follows from a phantom: it is there to try, test and teach. Every person has a face of
+    33 measures derived from a few latent factors; a session changes pose, bias field and noise only.
+    """
+
+    subjects: int = param(30, "people in the cohort", ge=1, le=9999)
+    sessions: int = param(1, "most visits of one person; each has 1 to this many", ge=1, le=3)
+    scale: float = param(0.5, "voxels per side, as a share of the full 150 x 256 x 256", unit="0-1", ge=0.2, le=1)
+    seed: int = param(0, "draws another cohort", ge=0)
+
+    def scans(self) -> list[Scan]:
+        """All visits by person and session. Person 17 is the same, at the same site, in a cohort of any size."""
+        scans = []
+        for number in range(1, self.subjects + 1):
+            person, site = draw_person(self.seed, number), site_of(number)
+            visits = min(self.sessions, 1 + int(np.random.default_rng([self.seed, number, 0]).integers(3)))
+            for session in range(1, visits + 1):
+                recipe = {"seed": self.seed, "person": number, "session": session, "site": site, "scale": self.scale}
+                facts: dict[str, str | float] = {"age": person.age, "sex": person.sex}
+                scans.append(Scan(f"P{number:03d}", site, str(session), recipe=recipe, facts=facts))
+        return scans
+
+    def load(self, scan: Scan) -> Head:
+        """Make one head: RAS+ order, float32, not negative, with the labels `brain`, `face` and `skin`."""
+        from refbench.datasets.phantom_scan import make_head
+
+        return make_head(scan.recipe)
+
+
+def site_of(number: int) -> str:
+    """The site of person `number` (from 1): a golden-ratio sequence, so that any run of people has IXI's mixture."""
+    draw = (number * GOLDEN_RATIO) % 1 * sum(IXI_SUBJECTS.values())
+    for site, count in IXI_SUBJECTS.items():
+        draw -= count
+        if draw < 0:
+            return site
+    return site
+
+
+def face_parameters(recipe: Mapping[str, Any]) -> dict[str, float]:
+    """The true measures of the face behind a recipe, by name: mm unless the name says degrees."""
+    return asdict(draw_person(recipe["seed"], recipe["person"]).face)

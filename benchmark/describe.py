@@ -1,0 +1,164 @@
+"""What plug-ins there are and what they take: for `refbench list` and for the JSON Schema of suites."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from refbench.errors import PluginError
+from refbench.plugin import Plugin
+from refbench.registry import KINDS, Entry, Registry
+
+BOUNDS = {"exclusiveMinimum": ">", "minimum": "≥", "exclusiveMaximum": "<", "maximum": "≤", "multipleOf": "multiple of"}
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One field of a plug-in, as text."""
+
+    name: str
+    type: str
+    unit: str
+    bounds: str
+    default: str
+    description: str
+
+
+def summary(plugin_class: type[Plugin]) -> str:
+    """The first line of a plug-in's docstring."""
+    return (inspect.getdoc(plugin_class) or "").partition("\n")[0]
+
+
+def parameters(plugin_class: type[Plugin]) -> list[Parameter]:
+    """All parameters of a plug-in in the order of its fields."""
+    schema = plugin_class.model_json_schema()
+    rows = []
+    for name, field in schema.get("properties", {}).items():
+        default = "required" if name in schema.get("required", ()) else _plain(field.get("default"))
+        shape = _resolved(field, schema)
+        rows.append(
+            Parameter(name, _type(shape), field.get("unit", ""), _bounds(shape), default, field.get("description", ""))
+        )
+    return rows
+
+
+def _resolved(field: Mapping[str, Any], schema: Mapping[str, Any]) -> Mapping[str, Any]:
+    reference = field.get("$ref", "")
+    return schema["$defs"][reference.rpartition("/")[2]] if reference else field
+
+
+def _type(field: Mapping[str, Any]) -> str:
+    if "enum" in field or "const" in field:
+        return " | ".join(str(value) for value in field.get("enum", [field.get("const")]))
+    if "anyOf" in field:
+        return " | ".join(_type(option) for option in field["anyOf"])
+    kind = str(field.get("type", "any"))
+    if kind == "array":
+        return f"list of {_type(field.get('items', {}))}"
+    return "path" if field.get("format") == "path" else "none" if kind == "null" else kind
+
+
+def _bounds(field: Mapping[str, Any]) -> str:
+    options = [field, *field.get("anyOf", ())]
+    return ", ".join(f"{sign} {option[key]:g}" for option in options for key, sign in BOUNDS.items() if key in option)
+
+
+def _plain(value: Any) -> str:
+    return "none" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def print_list(console: Console, registry: Registry, kind: str | None = None) -> None:
+    """One line per plug-in; a broken one says what is wrong with it."""
+    for shown in (kind,) if kind else KINDS:
+        table = Table(box=None, pad_edge=False, title=f"{shown}s", title_justify="left", show_header=False)
+        table.add_column(style="bold", no_wrap=True)
+        table.add_column()
+        table.add_column(style="dim", no_wrap=True)
+        for entry in registry.of_kind(shown):
+            table.add_row(entry.name, _line(entry), "" if entry.origin == "refbench" else entry.origin)
+        console.print(table)
+    for problem in registry.problems:
+        console.print(Text(f"! {problem}", style="yellow"))
+
+
+def _line(entry: Entry) -> Text:
+    try:
+        return Text(summary(entry.load()))
+    except PluginError as error:
+        return Text(f"broken: {error}", style="red")
+
+
+def print_plugin(console: Console, entry: Entry) -> None:
+    """A plug-in's documentation and its parameters.
+
+    Raises:
+        PluginError: it cannot be loaded.
+    """
+    plugin_class = entry.load()
+    console.print(
+        Text(f"{entry.kind} {entry.name}", style="bold"), f"version {plugin_class.version}, from {entry.origin}"
+    )
+    console.print(Text(inspect.getdoc(plugin_class) or ""))
+    rows = parameters(plugin_class)
+    if not rows:
+        console.print("no parameters")
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("parameter", "type", "unit", "bounds", "default", "what it is"):
+        table.add_column(name)
+    for row in rows:
+        table.add_row(row.name, row.type, row.unit, row.bounds, row.default, Text(row.description))
+    console.print(table)
+
+
+def suite_schema(registry: Registry) -> dict[str, Any]:
+    """The JSON Schema (2020-12) of suite files, with every plug-in that is installed and its parameters."""
+    from refbench.suite import SuiteFile
+
+    schema = SuiteFile.model_json_schema()
+    definitions = schema.setdefault("$defs", {})
+    for kind in KINDS:
+        key = kind if kind == "dataset" else f"{kind}s"
+        definitions[kind] = _use_schema(registry, kind, definitions)
+        reference = {"$ref": f"#/$defs/{kind}"}
+        field = schema["properties"][key]
+        field.pop("anyOf", None)
+        field.update(reference if kind == "dataset" else {"items": reference})
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "refbench suite"}
+
+
+def _use_schema(registry: Registry, kind: str, definitions: dict[str, Any]) -> dict[str, Any]:
+    names, options = [], []
+    for entry in registry.of_kind(kind):
+        try:
+            own = entry.load().model_json_schema()
+        except PluginError:
+            continue
+        definitions.update(own.pop("$defs", {}))
+        properties = {
+            name: field if kind == "dataset" else {"anyOf": [field, {"type": "array", "items": field, "minItems": 1}]}
+            for name, field in own.get("properties", {}).items()
+        }
+        parameters_schema = {
+            "type": ["object", "null"],
+            "description": own.get("description", ""),
+            "properties": properties,
+            "required": own.get("required", []),
+            "additionalProperties": False,
+        }
+        names.append(entry.name)
+        options.append(
+            {
+                "type": "object",
+                "properties": {entry.name: parameters_schema},
+                "required": [entry.name],
+                "additionalProperties": False,
+            }
+        )
+    return {"anyOf": [{"enum": names}, *options]}

@@ -1,0 +1,198 @@
+"""Runs jobs on this machine: each in a process of its own, started from a warm server, within its limits."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import shutil
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from multiprocessing import forkserver
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any, Protocol
+
+from refbench.job import Assignment, Job, Status
+from refbench.provenance import gpus
+from refbench.store import Store
+from refbench.suite import Limits
+from refbench.worker import LOG_NAME, work
+
+LOG_TAIL_LINES = 20
+MOST_THREADS = 8
+"""More threads than this do not make a small network on a CPU any faster."""
+
+
+class Listener(Protocol):
+    """Hears what happens; called from several threads, one at a time."""
+
+    def started(self, job: Job) -> None:
+        """A job's process is about to start."""
+
+    def progressed(self, job: Job, done: int, total: int, losses: dict[str, float]) -> None:
+        """A job counts its steps."""
+
+    def ended(self, job: Job, record: dict[str, Any]) -> None:
+        """A job ended, well or not; `record` as it stands in the store."""
+
+
+@dataclass
+class LocalEngine:
+    """Runs shards of jobs side by side; a job that fails stops only what needs it."""
+
+    store: Store
+    limits: Limits
+    plugin_files: tuple[Path, ...]
+    listener: Listener
+    slots: int = field(default_factory=lambda: os.cpu_count() or 1)
+    stop: threading.Event = field(default_factory=threading.Event)
+    _speak: threading.Lock = field(default_factory=threading.Lock)
+
+    def run(self, shards: Sequence[Sequence[Job]], *, deep: bool = False) -> None:
+        """Run what the store lacks. `deep`: trainings that want a GPU each, or else all cores.
+
+        Raises:
+            KeyboardInterrupt: the user asked to stop; running jobs are ended first, finished ones are kept.
+        """
+        cards = len(gpus()) if deep else 0
+        threads = min(self.slots, MOST_THREADS) if deep else 1
+        slots = cards or max(1, self.slots // threads)
+        pool = ThreadPoolExecutor(slots)
+        try:
+            futures = [pool.submit(self._run_shard, shard, i % cards if cards else None, threads)
+                       for i, shard in enumerate(shards)]  # fmt: skip
+            for future in futures:
+                while not future.done():  # a plain result() would not let Ctrl-C through
+                    time.sleep(0.02)
+                future.result()
+        except KeyboardInterrupt:
+            self.stop.set()
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise
+        finally:
+            self.stop.set()
+            pool.shutdown(wait=True, cancel_futures=True)
+            self.stop.clear()
+
+    def _run_shard(self, shard: Sequence[Job], card: int | None, threads: int) -> None:
+        for job in shard:
+            if self.stop.is_set():
+                return
+            if self.store.has(job.key) or self.store.failure(job.key):
+                continue
+            missing = next((key for key in job.needs if not self.store.has(key)), None)
+            if missing:
+                cause = self.store.failure(missing) or {"label": "an input", "error": "it was not made"}
+                record = {"status": "blocked", "label": job.label, "seconds": 0.0,
+                          "error": f"{cause['label']}: {cause['error']}"}  # fmt: skip
+                self.store.fail(job.key, record)
+                self._tell(self.listener.ended, job, record)
+                continue
+            self._tell(self.listener.started, job)
+            record = self._run_job(job, card, threads)
+            self._tell(self.listener.ended, job, record)
+
+    def _tell(self, call: Callable[..., None], *args: Any) -> None:
+        with self._speak:
+            call(*args)
+
+    def _run_job(self, job: Job, card: int | None, threads: int) -> dict[str, Any]:
+        device = "cpu" if card is None else f"cuda:{card}"
+        assignment = Assignment(job, self.store.root, self.plugin_files, device, threads, self.limits.memory_gb)
+        started = time.time()
+        ours, theirs = multiprocessing.Pipe()
+        process = multiprocessing.get_context("forkserver").Process(target=work, args=(assignment, theirs))
+        process.start()
+        theirs.close()
+        try:
+            killed = self._watch(job, process, ours)
+        finally:
+            ours.close()
+        record = self.store.status(job.key)
+        if record is None:
+            status, error = killed or _death(process.exitcode)
+            record = {"status": status, "error": error, "label": job.label, "started": started,
+                      "seconds": time.time() - started, "log": self._log_tail(job)}  # fmt: skip
+            if status != "cancelled":
+                self.store.fail(job.key, record)
+        if record["status"] != "ok" and job.kind != "train":  # a training's checkpoints are worth keeping
+            shutil.rmtree(self.store.scratch(job.key), ignore_errors=True)
+        return record
+
+    def _watch(self, job: Job, process: BaseProcess, connection: Connection) -> tuple[Status, str] | None:
+        """Wait for the end of a process, pass its progress on, and kill it when its time is over."""
+        deadline = time.monotonic() + 60 * self.limits.minutes
+        killed: tuple[Status, str] | None = None
+        talking = True
+        while process.is_alive():
+            wait([process.sentinel, *([connection] if talking else [])], timeout=0.1)
+            while talking and connection.poll():
+                try:
+                    _, done, total, losses = connection.recv()
+                except (EOFError, OSError):
+                    talking = False
+                else:
+                    self._tell(self.listener.progressed, job, done, total, losses)
+            if killed is None and self.stop.is_set():
+                killed = ("cancelled", "stopped by the user")
+            elif killed is None and time.monotonic() > deadline:
+                killed = ("timed out", f"ran past {self.limits.minutes:g} minutes; raise limits.minutes in the suite")
+            if killed:
+                _kill_group(process)
+        process.join()
+        _kill_group(process)  # whatever it started and left
+        return killed
+
+    def _log_tail(self, job: Job) -> list[str]:
+        try:
+            text = (self.store.scratch(job.key) / LOG_NAME).read_text(errors="replace")
+        except OSError:
+            return []
+        return text.splitlines()[-LOG_TAIL_LINES:]
+
+
+def _kill_group(process: BaseProcess) -> None:
+    assert process.pid is not None
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except (ProcessLookupError, PermissionError):
+        if process.is_alive():  # it has not made its group yet
+            process.kill()
+
+
+def _death(exit_code: int | None) -> tuple[Status, str]:
+    if exit_code is not None and exit_code < 0:
+        name = signal.Signals(-exit_code).name
+        if name == "SIGKILL":
+            return "out of memory", "killed by the system (SIGKILL), most likely because memory was full"
+        return "crashed", f"killed by {name}"
+    return "crashed", f"its process ended with exit code {exit_code} and left no result"
+
+
+@contextmanager
+def warm_server(*, deep: bool) -> Iterator[None]:
+    """Start the server that all jobs are forked from, with what they import loaded already.
+
+    Args:
+        deep: load torch too.
+    """
+    variables = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(dict.fromkeys(variables, "1"))  # jobs run side by side: one thread each unless they ask
+    modules = ["refbench.worker", "refbench.jobs.preload", *(["torch"] if deep else [])]
+    multiprocessing.get_context("forkserver").set_forkserver_preload(modules)
+    try:
+        forkserver.ensure_running()
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value

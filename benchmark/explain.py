@@ -1,0 +1,73 @@
+"""Says of every job of a plan whether it is cached, and why each of the others must run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from refbench.job import LASTING, Job
+from refbench.plan import Plan
+from refbench.results import run_folder
+from refbench.store import Store
+
+
+@dataclass(frozen=True)
+class Reason:
+    """Why a job is where it is. `state`: cached, run, or kept (a lasting failure)."""
+
+    job: Job
+    state: str
+    why: str
+
+
+def explain(plan: Plan, store: Store) -> list[Reason]:
+    """One reason per job, in the order in which they would run."""
+    earlier = _earlier_keys(plan, store)
+    reasons = []
+    for job in plan.jobs():
+        failure = store.failure(job.key)
+        if store.has(job.key):
+            reasons.append(Reason(job, "cached", ""))
+        elif failure and failure["status"] in LASTING:
+            reasons.append(Reason(job, "kept", f"{failure['status']}: {failure['error']} (again with --retry)"))
+        elif failure:
+            reasons.append(Reason(job, "run", f"{failure['status']} last time: {failure['error']}"))
+        elif earlier.get(job.label) in (None, job.key):
+            reasons.append(Reason(job, "run", "new"))
+        else:
+            before = _identity(store, earlier[job.label])
+            reasons.append(Reason(job, "run", "changed: " + ", ".join(_differences(before, job.identity))))
+    return reasons
+
+
+def _earlier_keys(plan: Plan, store: Store) -> dict[str, str]:
+    """What the same labels meant in the last run of a suite of this name."""
+    name = run_folder(plan.suite, store).name.rpartition("-")[0]
+    found = sorted(store.root.glob(f"runs/{name}-????????/jobs.json"), key=lambda path: path.stat().st_mtime)
+    keys: dict[str, str] = json.loads(found[-1].read_text()) if found else {}
+    return keys
+
+
+def _identity(store: Store, key: str) -> Mapping[str, Any]:
+    try:
+        identity: dict[str, Any] = json.loads((store.folder(key) / "job.json").read_text())
+    except OSError:
+        return {}
+    return identity
+
+
+def _differences(before: Any, now: Any, name: str = "") -> list[str]:
+    """The leaves that differ, as `attacker.params.width 32 → 16`; long digests and lists of inputs only by name."""
+    if isinstance(before, Mapping) and isinstance(now, Mapping):
+        keys = [key for key in {**before, **now} if key != "kind"]
+        return [
+            difference
+            for key in keys
+            for difference in _differences(before.get(key), now.get(key), f"{name}.{key}" if name else key)
+        ]
+    if before == now:
+        return []
+    digests = isinstance(now, list) or (isinstance(now, str) and len(now) == 40)
+    return [name if digests else f"{name} {before} → {now}"]

@@ -1,0 +1,66 @@
+"""A job: one cached unit of work, named by the hash of everything that may decide its result."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+from refbench.fingerprint import digest
+
+Status = Literal[
+    "ok",
+    "failed",
+    "crashed",
+    "out of memory",
+    "timed out",
+    "invalid output",
+    "skipped",
+    "blocked",
+    "cancelled",
+]
+"""How a job ended. A closed list: whatever else happens is one of these."""
+
+LASTING: tuple[Status, ...] = ("failed", "invalid output", "skipped")
+"""Ends that the same job would meet again; the others (a kill, a full memory) are tried again by the next run."""
+
+STAGES = ("head", "register", "face", "anonymize", "slice", "train", "reconstruct", "score")
+"""Kinds of job in the order of the data flow; each is run by `refbench.jobs.KIND`."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One unit of work.
+
+    Attributes:
+        kind: one of `STAGES`.
+        label: for people; names the subject, the anonymizer, the attacker.
+        identity: what is hashed: plug-ins with versions and parameters, seeds, keys of inputs, contents of files.
+        needs: keys of the jobs whose results it reads.
+        where: paths of files; provenance, never part of the key.
+    """
+
+    kind: str
+    label: str
+    identity: Mapping[str, Any]
+    needs: tuple[str, ...] = ()
+    where: Mapping[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def key(self) -> str:
+        """40 hexadecimal digits. Same key, same bytes; another key, other folder."""
+        return digest({"kind": self.kind, **self.identity})
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """A job with what is needed to run it in another process: where the store is, and which files hold plug-ins."""
+
+    job: Job
+    store: Path
+    plugin_files: tuple[Path, ...]
+    device: str
+    threads: int
+    memory_gb: float | None

@@ -1,0 +1,274 @@
+"""From a suite to its jobs: pure bookkeeping, no volume is opened."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from refbench.anonymizers.base import Anonymizer
+from refbench.anonymizers.registration import registration_versions
+from refbench.attackers.base import Attacker
+from refbench.datasets.base import Dataset, Scan
+from refbench.errors import DataError
+from refbench.fingerprint import code_fingerprint
+from refbench.job import Job
+from refbench.split import Part, lonely_sites, split_subjects
+from refbench.store import FileHashes, Store
+from refbench.suite import Chosen, Suite
+
+
+@dataclass(frozen=True)
+class PlannedScan:
+    """One scan and all that is made of it before anybody trains; jobs stand in the order they need each other."""
+
+    scan: Scan
+    part: Part
+    head: Job
+    common: tuple[Job, ...]
+    anonymized: tuple[Job, ...]
+    slices: tuple[Job, ...]
+
+    def jobs(self) -> list[Job]:
+        """Everything, in an order that can be run."""
+        return [self.head, *self.common, *self.anonymized, *self.slices]
+
+    def chain(self, anonymizer: int) -> list[Job]:
+        """What the slices of one anonymizer (by its place in the suite) hang on."""
+        return [self.head, *self.common, self.anonymized[anonymizer], self.slices[anonymizer]]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One anonymizer against one attacker with one seed. `scores`: one job per metric of the suite."""
+
+    anonymizer: int
+    attacker: int
+    seed: int
+    train: Job
+    reconstruct: Job
+    scores: tuple[Job, ...]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All jobs of a suite.
+
+    Attributes:
+        releases: per anonymizer, the score jobs of what was released, without attack (one per metric).
+        tested: per anonymizer, the test scans whose slices exist, in the order of every array of test images.
+        notes: what the reader of the results should know about the cohort.
+    """
+
+    suite: Suite
+    scans: tuple[PlannedScan, ...]
+    releases: tuple[tuple[Job, ...], ...]
+    cells: tuple[Cell, ...]
+    tested: tuple[tuple[PlannedScan, ...], ...]
+    notes: tuple[str, ...]
+
+    def stages(self) -> list[tuple[str, list[list[Job]]]]:
+        """Stages one after the other; shards within a stage are independent, jobs within a shard in order."""
+        cells = {heavy: [] for heavy in (False, True)}  # type: dict[bool, list[list[Job]]]
+        for cell in self.cells:
+            attacker = self.suite.attackers[cell.attacker].plugin
+            assert isinstance(attacker, Attacker)
+            cells[attacker.gpu].append([cell.train, cell.reconstruct])
+        scores = [[job] for jobs in self.releases for job in jobs]
+        scores += [[job] for cell in self.cells for job in cell.scores]
+        return [
+            ("prepare", [planned.jobs() for planned in self.scans]),
+            ("attack", cells[False]),
+            ("attack (deep)", cells[True]),
+            ("score", scores),
+        ]
+
+    def jobs(self) -> Iterator[Job]:
+        """Every job, inputs before what needs them."""
+        for _, shards in self.stages():
+            for shard in shards:
+                yield from shard
+
+
+def build_plan(suite: Suite, store: Store) -> Plan:
+    """Lay out every job of a suite, given what has failed so far.
+
+    Scans whose preparation failed are left out of the trainings and tests that would need them; a plan made before
+    anything ran assumes that all goes well.
+
+    Raises:
+        DataError: the dataset cannot be listed, or nobody is left for a part of the split.
+    """
+    dataset = suite.dataset.plugin
+    assert isinstance(dataset, Dataset)
+    scans = dataset.scans()
+    sites = {scan.subject: scan.site for scan in scans}
+    _check_scans(scans)
+    parts = split_subjects(sites, suite.file.split)
+    notes = [f"site {site} has one subject, who trains: no figures for {site}" for site in lonely_sites(sites)]
+    hashes = FileHashes(store)
+    builder = _Builder(suite, store, hashes)
+    planned = tuple(builder.scan(scan, parts[scan.subject]) for scan in scans if scan.subject in parts)
+    hashes.save()
+    tested = tuple(
+        tuple(item for item in planned if item.part == "test" and builder.usable(item, number))
+        for number in range(len(suite.anonymizers))
+    )
+    releases = tuple(builder.scores(number, items, None, "no attack") for number, items in enumerate(tested))
+    cells = tuple(
+        builder.cell(number, attacker, seed, planned, tested[number])
+        for number in range(len(suite.anonymizers))
+        for attacker in range(len(suite.attackers))
+        for seed in suite.file.seeds
+    )
+    return Plan(suite, planned, releases, cells, tested, tuple(notes))
+
+
+def _check_scans(scans: Sequence[Scan]) -> None:
+    seen: dict[tuple[str, str], Scan] = {}
+    site_of: dict[str, str] = {}
+    for scan in scans:
+        if (scan.subject, scan.session) in seen:
+            raise DataError(f"subject {scan.subject} session {scan.session} stands twice in the dataset")
+        seen[scan.subject, scan.session] = scan
+        if site_of.setdefault(scan.subject, scan.site) != scan.site:
+            raise DataError(f"subject {scan.subject} is listed at two sites: {site_of[scan.subject]} and {scan.site}")
+
+
+@dataclass(frozen=True)
+class _Builder:
+    suite: Suite
+    store: Store
+    hashes: FileHashes
+
+    def scan(self, scan: Scan, part: Part) -> PlannedScan:
+        who = scan.subject if scan.session == "1" else f"{scan.subject} session {scan.session}"
+        dataset, options = self.suite.dataset, self.suite.file.slices.model_dump(mode="json")
+        # A dataset's parameters are not in the key: what decides the voxels is in the recipe and in the files.
+        identity = {name: value for name, value in _plugin_identity(dataset).items() if name != "params"}
+        files = [self.hashes.digest(path) for path in scan.files]
+        head = Job(
+            "head",
+            f"head {who}",
+            {"dataset": identity, "recipe": dict(scan.recipe), "files": files},
+            where={"files": [str(path) for path in scan.files], "params": dataset.params},
+        )
+        register = Job(
+            "register",
+            f"register {who}",
+            {"head": head.key, "code": code_fingerprint("refbench.jobs.register"), "tools": registration_versions()},
+            needs=(head.key,),
+        )
+        assert isinstance(dataset.plugin, Dataset)
+        labelled = dataset.plugin.has_face_labels
+        anonymizers = [chosen.plugin for chosen in self.suite.anonymizers]
+        registered = not labelled or any(p.needs_registration for p in anonymizers if isinstance(p, Anonymizer))
+        found = None if labelled else register.key
+        face = Job(
+            "face",
+            f"face {who}",
+            {"head": head.key, "registration": found, "code": code_fingerprint("refbench.jobs.face")},
+            needs=(head.key, *([found] if found else [])),
+        )
+        anonymized = tuple(self._anonymize(chosen, who, head, register) for chosen in self.suite.anonymizers)
+        slices = tuple(
+            Job(
+                "slice",
+                f"slice {who} {chosen.label}",
+                {
+                    "head": head.key,
+                    "anonymized": job.key,
+                    "face": face.key,
+                    "options": options,
+                    "code": code_fingerprint("refbench.jobs.slice"),
+                },
+                needs=(head.key, job.key, face.key),
+            )
+            for chosen, job in zip(self.suite.anonymizers, anonymized, strict=True)
+        )
+        return PlannedScan(scan, part, head, ((register, face) if registered else (face,)), anonymized, slices)
+
+    def _anonymize(self, chosen: Chosen, who: str, head: Job, register: Job) -> Job:
+        assert isinstance(chosen.plugin, Anonymizer)
+        found = register.key if chosen.plugin.needs_registration else None
+        return Job(
+            "anonymize",
+            f"anonymize {who} {chosen.label}",
+            {
+                "anonymizer": _plugin_identity(chosen),
+                "seed": self.suite.file.seed,
+                "head": head.key,
+                "registration": found,
+                "code": code_fingerprint("refbench.jobs.anonymize"),
+            },
+            needs=(head.key, *([found] if found else [])),
+        )
+
+    def usable(self, planned: PlannedScan, anonymizer: int) -> bool:
+        return not any(self.store.failure(job.key) for job in planned.chain(anonymizer))
+
+    def cell(
+        self, anonymizer: int, attacker: int, seed: int, planned: Sequence[PlannedScan], tested: Sequence[PlannedScan]
+    ) -> Cell:
+        hidden, chosen = self.suite.anonymizers[anonymizer], self.suite.attackers[attacker]
+        name = f"{hidden.label} × {chosen.label}" + (f" seed {seed}" if len(self.suite.file.seeds) > 1 else "")
+        keys: dict[str, list[str]] = {
+            part: [
+                item.slices[anonymizer].key for item in planned if item.part == part and self.usable(item, anonymizer)
+            ]
+            for part in ("train", "validation")
+        }
+        test = [item.slices[anonymizer].key for item in tested]
+        identity = _plugin_identity(chosen)
+        train = Job(
+            "train",
+            f"train {name}",
+            {"attacker": identity, "seed": seed, "code": code_fingerprint("refbench.jobs.train"), **keys},
+            needs=(*keys["train"], *keys["validation"]),
+        )
+        reconstruct = Job(
+            "reconstruct",
+            f"reconstruct {name}",
+            {
+                "attacker": identity,
+                "trained": train.key,
+                "test": test,
+                "code": code_fingerprint("refbench.jobs.reconstruct"),
+            },
+            needs=(train.key, *test),
+        )
+        return Cell(anonymizer, attacker, seed, train, reconstruct, self.scores(anonymizer, tested, reconstruct, name))
+
+    def scores(
+        self, anonymizer: int, tested: Sequence[PlannedScan], reconstruct: Job | None, name: str
+    ) -> tuple[Job, ...]:
+        test = [item.slices[anonymizer].key for item in tested]
+        made = (reconstruct.key,) if reconstruct else ()
+        what = name if reconstruct else f"{self.suite.anonymizers[anonymizer].label} released"
+        return tuple(
+            Job(
+                "score",
+                f"score {metric.label} {what}",
+                {
+                    "metric": _plugin_identity(metric),
+                    "regions": list(self.suite.file.regions),
+                    "test": test,
+                    "reconstructed": reconstruct.key if reconstruct else None,
+                    "code": code_fingerprint("refbench.jobs.score"),
+                },
+                needs=(*made, *test),
+            )
+            for metric in self.suite.metrics
+        )
+
+
+def _plugin_identity(chosen: Chosen) -> dict[str, Any]:
+    plugin = chosen.plugin
+    return {
+        "kind": chosen.kind,
+        "name": chosen.name,
+        "version": plugin.version,
+        "params": chosen.params,
+        "code": code_fingerprint(type(plugin).__module__),
+        "tools": dict(plugin.tool_versions()),
+    }

@@ -1,0 +1,94 @@
+"""Shows what a run is doing: bars on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bars
+
+from refbench.job import Job
+from refbench.suite import Suite
+
+LINE_SECONDS = 10.0
+
+
+class ConsoleProgress:
+    """One bar per stage, one for each training; failures are printed as they happen.
+
+    Without a terminal it prints a line per stage, one per training, and one every ten seconds in between.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.bars = Bars(
+            TextColumn("  {task.description}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[note]}"),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+        self.finished = 0
+        self._stage: tuple[str, int, int] = ("", 0, 0)
+        self._stage_bar: TaskID | None = None
+        self._job_bars: dict[str, TaskID] = {}
+        self._last_line = 0.0
+
+    def __enter__(self) -> ConsoleProgress:
+        self.bars.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.bars.stop()
+
+    def planned(self, suite: Suite, total: int, cached: int) -> None:
+        """Say how much there is to do."""
+        cells = len(suite.anonymizers) * len(suite.attackers) * len(suite.file.seeds)
+        self._print(f"[bold]{suite.name}[/] · {suite.dataset.label} · {cells} cells · {total} jobs, {cached} cached")
+
+    def stage(self, name: str, jobs: int) -> None:
+        """Begin a stage."""
+        self._stage = (name, 0, jobs)
+        self._last_line = time.monotonic()
+        if self.console.is_terminal:
+            self._stage_bar = self.bars.add_task(name, total=jobs, note="")
+        else:
+            self._print(f"{name}: {jobs} jobs")
+
+    def started(self, job: Job) -> None:
+        """Show a training."""
+        if job.kind == "train" and self.console.is_terminal:
+            self._job_bars[job.key] = self.bars.add_task(job.label, total=None, note="")
+
+    def progressed(self, job: Job, done: int, total: int, losses: dict[str, float]) -> None:
+        """Show steps and losses of a training."""
+        note = " ".join(f"{name} {value:.3g}" for name, value in losses.items())
+        if job.key in self._job_bars:
+            self.bars.update(self._job_bars[job.key], completed=done, total=total, note=note)
+        elif not self.console.is_terminal and time.monotonic() - self._last_line > LINE_SECONDS:
+            self._last_line = time.monotonic()
+            self._print(f"  {job.label}: {done}/{total} {note}")
+
+    def ended(self, job: Job, record: dict[str, Any]) -> None:
+        """Count a job; print how it ended if it did not end well."""
+        name, done, jobs = self._stage
+        self._stage = (name, done + 1, jobs)
+        self.finished += record["status"] == "ok"
+        if self._stage_bar is not None and self.console.is_terminal:
+            self.bars.update(self._stage_bar, completed=done + 1)
+            if job.key in self._job_bars:
+                self.bars.remove_task(self._job_bars.pop(job.key))
+        elif time.monotonic() - self._last_line > LINE_SECONDS or done + 1 == jobs:
+            self._last_line = time.monotonic()
+            self._print(f"  {name}: {done + 1}/{jobs}")
+        if record["status"] not in ("ok", "blocked", "cancelled"):
+            text = f"  ✗ {job.label}: {record['status']}: {record['error']}"
+            self.console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    def _print(self, text: str) -> None:
+        self.console.print(text, highlight=False, soft_wrap=True)

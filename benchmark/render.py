@@ -1,0 +1,154 @@
+"""Leaderboards as a terminal table, CSV, Markdown or JSON: one table object behind all four."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+import pandas as pd
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from refbench.leaderboard import Leaderboard, column
+
+WIDE = 130
+"""Columns of text that both metrics need side by side."""
+
+
+def to_csv(board: Leaderboard) -> str:
+    """All columns, unrounded."""
+    return board.rows.to_csv(index=False)
+
+
+def to_json(board: Leaderboard) -> str:
+    """All columns, unrounded; undefined figures are null."""
+    rows = json.loads(board.rows.to_json(orient="records", double_precision=15))
+    for line, (_, row) in zip(rows, board.rows.iterrows(), strict=True):
+        # pandas writes at most 15 digits; JSON readers should get the very numbers of the CSV
+        line |= {name: value for name, value in row.items() if isinstance(value, float) and math.isfinite(value)}
+    about = {
+        "region": board.view.region,
+        "ranked_by": board.view.by,
+        "metrics": list(board.metrics),
+        "sites": list(board.sites),
+        "notes": list(board.notes),
+    }
+    return json.dumps({**about, "rows": rows}, indent=1)
+
+
+def to_markdown(board: Leaderboard) -> str:
+    """A table for a README: released → attacked."""
+    headers, lines = _flat(board)
+    text = ["| " + " | ".join(headers) + " |", "|" + "---|" * len(headers)]
+    text += ["| " + " | ".join(line) + " |" for line in lines]
+    return "\n".join([*text, "", *_captions(board)])
+
+
+def _flat(board: Leaderboard) -> tuple[list[str], list[list[str]]]:
+    headers = ["rank", "anonymizer", "strongest attack" if not board.view.attackers else "attack"]
+    for metric in board.metrics:
+        headers += [f"{metric} {site}" for site in (*board.sites, "all [95 %]")]
+        headers += [f"{metric} {region}" for region in board.regions[1:]]
+    headers += ["failed", "missing"] if _has_trouble(board) else []
+    lines = []
+    for _, row in board.rows.iterrows():
+        line = [_rank(row), row["anonymizer"], row["attacker"]]
+        for metric in board.metrics:
+            for region, site in _places(board):
+                pair = [_figure(row, condition, metric, region, site) for condition in ("anonymized", "reconstructed")]
+                line.append(" → ".join(pair) + (_interval(row, metric, region) if site == "all" else ""))
+        line += [_failed(row), row["missing"]] if _has_trouble(board) else []
+        lines.append(line)
+    return headers, lines
+
+
+def _places(board: Leaderboard) -> list[tuple[str, str]]:
+    own = board.regions[0]
+    return [*((own, site) for site in (*board.sites, "all")), *((region, "all") for region in board.regions[1:])]
+
+
+def to_terminal(board: Leaderboard, width: int) -> RenderableType:
+    """Two lines a row: what was released, and after the attack. Metrics go below each other on a narrow terminal."""
+    groups = [board.metrics] if width >= WIDE else [(metric,) for metric in board.metrics]
+    parts: list[RenderableType] = [_table(board, metrics) for metrics in groups]
+    return Group(*parts, *(Text(caption, style="dim") for caption in _captions(board)))
+
+
+def _table(board: Leaderboard, metrics: tuple[str, ...]) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="bold", show_edge=False)
+    for name in ("", "anonymizer", ""):
+        table.add_column(name, justify="right" if not name and not table.columns else "left", no_wrap=bool(name))
+    for metric in metrics:
+        for number, site in enumerate((*board.sites, "all [95 %]")):
+            table.add_column(f"{metric}\n{site}" if number == 0 else f"\n{site}", justify="right", no_wrap=True)
+        for region in board.regions[1:]:
+            table.add_column(f"in\n{region}", justify="right", no_wrap=True)
+    if _has_trouble(board):
+        table.add_column("\nfailed", justify="right")
+    previous = None
+    for _, row in board.rows.iterrows():
+        first = row["anonymizer"] != previous
+        previous = row["anonymizer"]
+        trouble = [_failed(row)] if _has_trouble(board) else []
+        if first:
+            table.add_row(
+                _rank(row), row["anonymizer"], "released", *_cells(board, row, metrics, "anonymized"), *trouble,
+                style="dim",
+            )  # fmt: skip
+        table.add_row("", "", f"↳ {row['attacker']}", *_cells(board, row, metrics, "reconstructed"))
+        if row["missing"] and first:
+            table.add_row("", Text(f"no rank: {row['missing']}", style="yellow"))
+    return table
+
+
+def _cells(board: Leaderboard, row: pd.Series[Any], metrics: tuple[str, ...], condition: str) -> list[str]:
+    cells = []
+    for metric in metrics:
+        for region, site in _places(board):
+            text = _figure(row, condition, metric, region, site)
+            if site == "all" and region == board.regions[0]:
+                text += _interval(row, metric, region, condition)
+            cells.append(text)
+    return cells
+
+
+def _figure(row: pd.Series[Any], condition: str, metric: str, region: str, site: str) -> str:
+    value = row.get(column(condition, metric, region, site), math.nan)
+    return "–" if pd.isna(value) else f"{value:.3f}"
+
+
+def _interval(row: pd.Series[Any], metric: str, region: str, condition: str = "reconstructed") -> str:
+    name = column(condition, metric, region, "all")
+    low, high = row.get(f"{name}_low", math.nan), row.get(f"{name}_high", math.nan)
+    return "" if pd.isna(low) else f" [{low:.3f}, {high:.3f}]"
+
+
+def _rank(row: pd.Series[Any]) -> str:
+    return "" if pd.isna(row["rank"]) else str(row["rank"])
+
+
+def _failed(row: pd.Series[Any]) -> str:
+    return f"{row['failed']}/{row['scans']}"
+
+
+def _has_trouble(board: Leaderboard) -> bool:
+    return bool((board.rows["failed"] > 0).any() or (board.rows["missing"] != "").any())
+
+
+def _captions(board: Leaderboard) -> list[str]:
+    view = board.view
+    tested = int(board.rows["subjects"].max())
+    return [
+        f"Region {view.region}, {tested} test subjects. Rank 1 hides best: by {view.by} of the strongest attack.",
+        "released: what the anonymizer gives away; ↳ the strongest attack on it (`none`: no attack beats the release).",
+        *board.notes,
+    ]
+
+
+def show(board: Leaderboard, console: Console) -> None:
+    """Print a leaderboard; output that is no terminal gets all the width it needs."""
+    if not console.is_terminal:
+        console = Console(file=console.file, width=200, no_color=True)
+    console.print(to_terminal(board, console.width), highlight=False)

@@ -1,0 +1,233 @@
+"""From finished jobs to the tables of a run, and back from its folder.
+
+A run's folder holds plain tables and no images:
+
+    scores.parquet   one row per image x condition x metric x region, unrounded
+    cells.csv        one row per anonymizer x attacker x seed: how it ended
+    subjects.csv     one row per scan x anonymizer: part of the split, outcome of the anonymization
+    suite.yaml       as it was run; run.json: when, on what, with which versions; jobs.json: label to key
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from refbench.errors import RefbenchError
+from refbench.fingerprint import canonical_json, digest
+from refbench.job import Job
+from refbench.plan import Cell, Plan, PlannedScan
+from refbench.store import Store, write_atomically
+from refbench.suite import Chosen, Suite
+
+NO_ATTACK = ""
+"""What the column `attacker` holds for the condition `anonymized`."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """The tables of one run; see the module's docstring for what they hold."""
+
+    folder: Path
+    info: dict[str, Any]
+    scores: pd.DataFrame
+    cells: pd.DataFrame
+    subjects: pd.DataFrame
+
+
+def run_folder(suite: Suite, store: Store) -> Path:
+    """One folder per suite and content of the suite: running it again continues in the same folder."""
+    meaning = suite.file.model_dump(mode="json", exclude={"description", "limits"})
+    return store.root / "runs" / f"{suite.name}-{digest(meaning)[:8]}"
+
+
+def write_results(plan: Plan, store: Store, info: dict[str, Any]) -> Run:
+    """Collect what the jobs of a plan left, and write the tables of the run."""
+    folder = run_folder(plan.suite, store)
+    folder.mkdir(parents=True, exist_ok=True)
+    scores, cells, subjects = score_table(plan, store), cell_table(plan, store), subject_table(plan, store)
+    temporary = folder / ".scores.parquet"
+    scores.to_parquet(temporary, index=False)
+    temporary.replace(folder / "scores.parquet")
+    write_atomically(folder / "cells.csv", cells.to_csv(index=False))
+    write_atomically(folder / "subjects.csv", subjects.to_csv(index=False))
+    write_atomically(folder / "suite.yaml", plan.suite.text)
+    write_atomically(folder / "jobs.json", json.dumps({job.label: job.key for job in plan.jobs()}, indent=0))
+    write_atomically(folder / "run.json", json.dumps(info, indent=1))
+    return Run(folder, info, scores, cells, subjects)
+
+
+def load_run(folder: Path) -> Run:
+    """Read the tables of a run.
+
+    Raises:
+        RefbenchError: the folder is no finished run.
+    """
+    try:
+        return Run(
+            folder,
+            json.loads((folder / "run.json").read_text()),
+            pd.read_parquet(folder / "scores.parquet"),
+            pd.read_csv(folder / "cells.csv", keep_default_na=False),
+            pd.read_csv(folder / "subjects.csv", keep_default_na=False, dtype={"subject": str, "session": str}),
+        )
+    except (OSError, ValueError) as error:
+        raise RefbenchError(f"{folder} is not the folder of a run: {error}") from error
+
+
+def find_runs(store: Path, names: Sequence[str]) -> list[Path]:
+    """Folders of runs by name, by the beginning of a name, or by path; the latest run if no name is given.
+
+    Raises:
+        RefbenchError: there is no such run; the message lists those there are.
+    """
+    known = sorted((store / "runs").glob("*/run.json"), key=lambda path: path.stat().st_mtime)
+    folders = [path.parent for path in known]
+    if not folders and not names:
+        raise RefbenchError(f"no finished run in {store}; make one with `refbench run SUITE`, or name another --store")
+    if not names:
+        return folders[-1:]
+    found = []
+    for name in names:
+        matching = [folder for folder in folders if folder.name == name] or [
+            folder for folder in folders if folder.name.startswith(name)
+        ]
+        if (Path(name) / "run.json").exists():
+            matching = [Path(name)]
+        if not matching:
+            there = ", ".join(folder.name for folder in folders) or "none yet"
+            raise RefbenchError(f"no run {name} in {store}; there are: {there}")
+        found.append(matching[-1])
+    return found
+
+
+def score_table(plan: Plan, store: Store) -> pd.DataFrame:
+    """All scores of finished score jobs as one long table; a score that is undefined is NaN."""
+    parts = [_scores_of(plan, store, number, jobs, "anonymized", None) for number, jobs in enumerate(plan.releases)] + [
+        _scores_of(plan, store, cell.anonymizer, cell.scores, "reconstructed", cell) for cell in plan.cells
+    ]
+    filled = [part for part in parts if len(part)]
+    table = pd.concat(filled, ignore_index=True) if filled else pd.DataFrame(columns=COLUMNS)
+    return table[COLUMNS]
+
+
+COLUMNS = [
+    "dataset",
+    "subject",
+    "session",
+    "site",
+    "slice",
+    "anonymizer",
+    "anonymizer_params",
+    "attacker",
+    "attacker_params",
+    "seed",
+    "condition",
+    "region",
+    "metric",
+    "value",
+]
+
+
+def _scores_of(
+    plan: Plan, store: Store, anonymizer: int, jobs: Sequence[Job], condition: str, cell: Cell | None
+) -> pd.DataFrame:
+    images = _images(plan.tested[anonymizer], plan.suite.file.slices.count)
+    attacker = plan.suite.attackers[cell.attacker] if cell else None
+    frames = []
+    for metric, job in zip(plan.suite.metrics, jobs, strict=True):
+        if not store.has(job.key):
+            continue
+        values = np.load(store.folder(job.key) / "scores.npy")
+        for region, row in zip(job.identity["regions"], values, strict=True):
+            frames.append(images.assign(metric=metric.label, region=region, value=row))
+    if not frames:
+        return pd.DataFrame()
+    hidden = plan.suite.anonymizers[anonymizer]
+    return pd.concat(frames, ignore_index=True).assign(
+        dataset=plan.suite.dataset.name,
+        anonymizer=hidden.label,
+        anonymizer_params=canonical_json(hidden.params),
+        attacker=attacker.label if attacker else NO_ATTACK,
+        attacker_params=canonical_json(attacker.params) if attacker else "{}",
+        seed=cell.seed if cell else 0,
+        condition=condition,
+    )
+
+
+def _images(tested: Sequence[PlannedScan], count: int) -> pd.DataFrame:
+    scans = [item.scan for item in tested]
+    return pd.DataFrame(
+        {
+            "subject": np.repeat(np.array([scan.subject for scan in scans], dtype=object), count),
+            "session": np.repeat(np.array([scan.session for scan in scans], dtype=object), count),
+            "site": np.repeat(np.array([scan.site for scan in scans], dtype=object), count),
+            "slice": np.tile(np.arange(count), len(scans)),
+        }
+    )
+
+
+def cell_table(plan: Plan, store: Store) -> pd.DataFrame:
+    """How every cell ended: the first of its jobs that did not end well decides."""
+    rows = []
+    for cell in plan.cells:
+        hidden, attacker = plan.suite.anonymizers[cell.anonymizer], plan.suite.attackers[cell.attacker]
+        records = [store.status(job.key) for job in (cell.train, cell.reconstruct, *cell.scores)]
+        bad = next((r for r in records if r is None or r["status"] != "ok"), {"status": "ok", "error": ""})
+        bad = bad or {"status": "cancelled", "error": "not run yet"}
+        trained = records[0] or {}
+        rows.append(
+            {
+                **_plugin_columns("anonymizer", hidden),
+                **_plugin_columns("attacker", attacker),
+                "seed": cell.seed,
+                "status": bad["status"],
+                "error": bad["error"],
+                "train_seconds": trained.get("seconds"),
+                "train_memory_mb": trained.get("peak_memory_mb"),
+                "device": trained.get("device", ""),
+                "key": cell.train.key,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _plugin_columns(kind: str, chosen: Chosen) -> dict[str, str]:
+    return {
+        kind: chosen.label,
+        f"{kind}_params": canonical_json(chosen.params),
+        f"{kind}_version": chosen.plugin.version,
+        f"{kind}_origin": chosen.origin,
+    }
+
+
+def subject_table(plan: Plan, store: Store) -> pd.DataFrame:
+    """What became of every scan under every anonymizer: nobody is dropped in silence."""
+    rows = []
+    for item in plan.scans:
+        for number, hidden in enumerate(plan.suite.anonymizers):
+            outcome: dict[str, Any] = {"outcome": "not run yet", "note": "", "changed": None}
+            failed = next((r for job in item.chain(number) if (r := store.failure(job.key))), None)
+            file = store.folder(item.anonymized[number].key) / "outcome.json"
+            if failed:
+                outcome = {"outcome": failed["status"], "note": failed["error"], "changed": None}
+            elif file.exists():
+                outcome = json.loads(file.read_text())
+            head_failed = store.failure(item.head.key) is not None
+            rows.append(
+                {
+                    "subject": item.scan.subject,
+                    "session": item.scan.session,
+                    "site": item.scan.site,
+                    "part": "excluded" if head_failed else item.part,
+                    "anonymizer": hidden.label,
+                    **outcome,
+                }
+            )
+    return pd.DataFrame(rows)

@@ -1,0 +1,104 @@
+"""Executes a suite: plans, runs what the store lacks, writes the tables."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from refbench.engine import Listener, LocalEngine, warm_server
+from refbench.job import LASTING, Job
+from refbench.plan import Plan, build_plan
+from refbench.provenance import environment
+from refbench.results import Run, write_results
+from refbench.store import Store
+from refbench.suite import Suite
+
+
+class Progress(Listener, Protocol):
+    """A listener that also hears of the plan and of its stages."""
+
+    def planned(self, suite: Suite, total: int, cached: int) -> None:
+        """The whole plan is known."""
+
+    def stage(self, name: str, jobs: int) -> None:
+        """A stage with so many jobs to run begins."""
+
+
+@dataclass
+class Outcome:
+    """What an execution came to.
+
+    Attributes:
+        jobs, cached: how many, and how many of them were there before. failures: records of jobs that ended badly.
+    """
+
+    run: Run
+    jobs: int
+    cached: int
+    failures: list[dict[str, Any]] = field(default_factory=list)
+
+
+def execute(
+    suite: Suite, store: Store, progress: Progress, *, retry: bool = False, slots: int | None = None
+) -> Outcome:
+    """Run a suite to its tables; the same call again goes on where the last one ended.
+
+    Args:
+        suite: what to run.
+        store: what is there already.
+        progress: hears what happens.
+        retry: try jobs again that failed in a way they would meet again.
+        slots: jobs side by side; the number of cores if not given.
+
+    Raises:
+        DataError: the cohort cannot be listed or split.
+        KeyboardInterrupt: stopped by the user; what has finished is kept.
+    """
+    started = time.time()
+    plan = build_plan(suite, store)
+    _forget_failures(plan, store, everything=retry)
+    plan = build_plan(suite, store)
+    jobs = list(plan.jobs())
+    cached = sum(store.has(job.key) for job in jobs)
+    progress.planned(suite, len(jobs), cached)
+    engine = LocalEngine(store, suite.file.limits, suite.plugin_files, progress)
+    if slots:
+        engine.slots = slots
+    names = [name for name, _ in plan.stages()]
+    if any(_open(job, store) for job in jobs):
+        with warm_server(deep=any(_open(job, store) for job in jobs if job.kind == "train")):
+            for number, name in enumerate(names):
+                shards = build_plan(suite, store).stages()[number][1]
+                waiting = [[job for job in shard if _open(job, store)] for shard in shards]
+                waiting = [shard for shard in waiting if shard]
+                if waiting:
+                    progress.stage(name, sum(map(len, waiting)))
+                    engine.run(waiting, deep=name.endswith("(deep)"))
+    plan = build_plan(suite, store)
+    jobs = list(plan.jobs())
+    info = {
+        "suite": suite.name,
+        "description": suite.file.description,
+        "started": started,
+        "seconds": time.time() - started,
+        "dataset": suite.dataset.label,
+        "slices": suite.file.slices.model_dump(mode="json"),
+        "split": suite.file.split.model_dump(mode="json"),
+        "environment": environment(),
+        "notes": list(plan.notes),
+    }
+    failures = [record for key in dict.fromkeys(job.key for job in jobs) if (record := store.failure(key))]
+    return Outcome(write_results(plan, store, info), len(jobs), cached, failures)
+
+
+def _open(job: Job, store: Store) -> bool:
+    return not store.has(job.key) and store.failure(job.key) is None
+
+
+def _forget_failures(plan: Plan, store: Store, *, everything: bool) -> None:
+    """Kills, full memories and time-outs are tried again; so is what was blocked; an error only when asked."""
+    for job in plan.jobs():
+        record = store.failure(job.key)
+        if record and (everything or record["status"] not in LASTING):
+            store.forget_failure(job.key)

@@ -1,0 +1,150 @@
+"""The content-addressed folder that holds what jobs made.
+
+    STORE/objects/ab/abcdef.../   result of a job that ended well: its files, job.json, status.json
+    STORE/failures/ab/abcdef....json   how a job ended otherwise
+    STORE/scratch/abcdef.../      while a job runs: its unfinished result, and checkpoints that survive a kill
+    STORE/runs/NAME/              tables of a run
+    STORE/file_hashes.json        contents of data files already read once
+
+A result is written in scratch and renamed in, so nothing half-written ever stands under its final name.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from refbench.errors import StoreError
+from refbench.fingerprint import file_digest
+from refbench.job import Job
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Replace a small text file; readers see the old or the new one, never a part."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(path)
+
+
+class Store:
+    """Results by key. Safe for several processes, and for several runs, at the same time."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.absolute()
+        try:
+            for name in ("objects", "failures", "scratch", "runs"):
+                (self.root / name).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreError(
+                f"the store {self.root} cannot be made: {error.strerror}; choose another with --store"
+            ) from error
+
+    def folder(self, key: str) -> Path:
+        """Where the result of a job is, or will be."""
+        return self.root / "objects" / key[:2] / key
+
+    def scratch(self, key: str) -> Path:
+        """Where a running job keeps what must survive a kill."""
+        return self.root / "scratch" / key
+
+    def has(self, key: str) -> bool:
+        """Whether this job ended well."""
+        return (self.folder(key) / "status.json").exists()
+
+    def failure(self, key: str) -> dict[str, Any] | None:
+        """How this job ended, if it ended otherwise: status, error, seconds."""
+        return self._read(self._failure_file(key))
+
+    def status(self, key: str) -> dict[str, Any] | None:
+        """The record of a job that ended, well or not; None if it never did."""
+        return self._read(self.folder(key) / "status.json") or self.failure(key)
+
+    def _failure_file(self, key: str) -> Path:
+        return self.root / "failures" / key[:2] / f"{key}.json"
+
+    def _read(self, path: Path) -> dict[str, Any] | None:
+        try:
+            record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError) as error:
+            raise StoreError(f"{path} is damaged ({error}); delete it and run the suite again") from error
+        return record
+
+    def commit(self, job: Job, result: Path, record: Mapping[str, Any]) -> None:
+        """Give a finished result its final name; forget an earlier failure and the scratch folder."""
+        (result / "job.json").write_text(json.dumps({"kind": job.kind, **job.identity}, indent=1))
+        (result / "status.json").write_text(json.dumps(record, indent=1))
+        final = self.folder(job.key)
+        final.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            result.rename(final)
+        except OSError:
+            if not self.has(job.key):  # else somebody was faster, with the same bytes
+                raise
+        self.forget_failure(job.key)
+        shutil.rmtree(self.scratch(job.key), ignore_errors=True)
+
+    def fail(self, key: str, record: Mapping[str, Any]) -> None:
+        """Record how a job ended that did not end well."""
+        write_atomically(self._failure_file(key), json.dumps(record, indent=1))
+
+    def forget_failure(self, key: str) -> None:
+        """Let a failed job be tried again."""
+        self._failure_file(key).unlink(missing_ok=True)
+
+    @contextmanager
+    def lock(self, key: str) -> Iterator[None]:
+        """Hold a job against other processes; ends with the process, however that ends."""
+        self.scratch(key).mkdir(parents=True, exist_ok=True)
+        path = self.root / "scratch" / f"{key}.lock"
+        while True:
+            with path.open("w") as stream:
+                fcntl.flock(stream, fcntl.LOCK_EX)
+                # Whoever held it before may have removed the file: then this lock guards nothing.
+                if not path.exists() or os.fstat(stream.fileno()).st_ino != path.stat().st_ino:
+                    continue
+                yield
+                path.unlink(missing_ok=True)
+                return
+
+
+class FileHashes:
+    """Contents of data files by path, size and time of change, so that a second run opens no volume."""
+
+    def __init__(self, store: Store) -> None:
+        self.path = store.root / "file_hashes.json"
+        try:
+            self.known: dict[str, list[Any]] = json.loads(self.path.read_text())
+        except (OSError, ValueError):
+            self.known = {}  # it only saves time
+        self.changed = False
+
+    def digest(self, path: Path) -> str:
+        """SHA-256 of the file's bytes, read only if size or time of change differ from the last time."""
+        facts = path.stat()
+        entry = self.known.get(str(path))
+        if entry is None or entry[:2] != [facts.st_size, facts.st_mtime_ns]:
+            entry = [facts.st_size, facts.st_mtime_ns, file_digest(path)]
+            self.known[str(path)] = entry
+            self.changed = True
+        return str(entry[2])
+
+    def save(self) -> None:
+        """Keep what was learnt."""
+        if self.changed:
+            write_atomically(self.path, json.dumps(self.known))
+            self.changed = False
+
+
+def default_store() -> Path:
+    """REFBENCH_STORE, or .refbench in the current folder: heads should lie where their owner sees them."""
+    return Path(os.environ.get("REFBENCH_STORE", ".refbench"))

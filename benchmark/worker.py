@@ -1,0 +1,145 @@
+"""Runs one job in this process, which exists for nothing else, and leaves its record in the store."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import shutil
+import threading
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from refbench.errors import InvalidOutput, RefbenchError
+from refbench.job import Assignment, Job, Status
+from refbench.jobs.task import Task
+from refbench.plugin import Plugin
+from refbench.provenance import environment, peak_memory_mb
+from refbench.registry import Registry
+from refbench.store import Store
+
+REPORT_SECONDS = 0.5
+LOG_NAME = "log.txt"
+
+
+def work(assignment: Assignment, connection: Connection) -> None:
+    """Entry point of a job's process. The other end of `connection` gets ("progress", done, total, losses)."""
+    os.setsid()  # a group of its own: Ctrl-C in the terminal reaches the runner alone, and a kill reaches all of us
+    threading.Thread(target=_end_with_runner, args=(connection,), daemon=True).start()
+    store, job = Store(assignment.store), assignment.job
+    with store.lock(job.key):
+        if store.has(job.key):  # another run made it while this one waited
+            return
+        scratch = store.scratch(job.key)
+        _write_output_to(scratch / LOG_NAME)
+        _limit(assignment)
+        started = time.time()
+        status, error = _attempt(assignment, store, scratch, _reporter(connection))
+        record = {
+            "status": status,
+            "error": error,
+            "label": job.label,
+            "started": started,
+            "seconds": time.time() - started,
+            "peak_memory_mb": peak_memory_mb(),
+            "device": assignment.device,
+            "threads": assignment.threads,
+            "where": dict(job.where),
+            "environment": environment(),
+        }
+        if status == "ok":
+            store.commit(job, scratch / "result", record)
+        else:
+            store.fail(job.key, record)
+
+
+def _attempt(assignment: Assignment, store: Store, scratch: Path, report: Any) -> tuple[Status, str]:
+    try:
+        run_job(assignment.job, store, scratch, assignment.plugin_files, assignment.device, report)
+    except MemoryError as error:
+        return "out of memory", f"MemoryError: {error}"
+    except InvalidOutput as error:
+        return "invalid output", str(error)
+    except RefbenchError as error:
+        return "failed", str(error)
+    except Exception as error:
+        traceback.print_exc()
+        text = f"{type(error).__name__}: {' '.join(str(error).split())[:500]}"
+        # torch raises a RuntimeError (CPU) or a subclass of it (CUDA) when memory ends
+        full = type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in text
+        return ("out of memory" if full else "failed"), text
+    return "ok", ""
+
+
+def run_job(
+    job: Job,
+    store: Store,
+    scratch: Path,
+    plugin_files: tuple[Path, ...],
+    device: str,
+    report: Callable[[int, int, dict[str, float]], None],
+) -> None:
+    """Do the work of a job, in this process; its result lies in scratch/result."""
+    result = scratch / "result"
+    shutil.rmtree(result, ignore_errors=True)
+    result.mkdir()
+    registry = Registry.discover(plugin_files)
+
+    def plugin(identity: Mapping[str, Any]) -> Plugin:
+        return registry.find(identity["kind"], identity["name"]).load().model_validate(identity["params"])
+
+    task = Task(
+        identity=job.identity,
+        where=job.where,
+        inputs={key: store.folder(key) for key in job.needs},
+        out=result,
+        scratch=scratch,
+        plugin=plugin,
+        device=device,
+        report=report,
+    )
+    importlib.import_module(f"refbench.jobs.{job.kind}").run(task)
+
+
+def _reporter(connection: Connection) -> Any:
+    last = 0.0
+
+    def report(done: int, total: int, losses: dict[str, float]) -> None:
+        nonlocal last
+        if time.monotonic() - last >= REPORT_SECONDS or done == total:
+            last = time.monotonic()
+            try:
+                connection.send(("progress", done, total, losses))
+            except OSError:
+                os._exit(1)  # the runner is gone
+
+    return report
+
+
+def _end_with_runner(connection: Connection) -> None:
+    try:
+        connection.recv()  # the runner never sends: this returns when it is gone
+    except (EOFError, OSError):
+        os._exit(1)
+
+
+def _write_output_to(path: Path) -> None:
+    """Send standard output and error, of this process and its children, to a file."""
+    with path.open("ab") as stream:
+        for descriptor in (1, 2):
+            os.dup2(stream.fileno(), descriptor)
+
+
+def _limit(assignment: Assignment) -> None:
+    import resource
+
+    if assignment.memory_gb is not None and hasattr(resource, "RLIMIT_DATA"):
+        limit = int(assignment.memory_gb * 1e9)
+        resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+    if assignment.threads > 1:  # one thread is what the environment says already
+        import torch
+
+        torch.set_num_threads(assignment.threads)
