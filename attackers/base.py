@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from refbench.plugin import Plugin
 from refbench.types import Images, ReleasedSlices, SlicePairs
@@ -50,6 +50,9 @@ class Attacker(Plugin, ABC):
 
     needs: ClassVar[Literal["paired", "unpaired", "nothing"]] = "paired"
 
+    gpu: ClassVar[bool] = False
+    """True: a training worth a GPU, or all cores of a machine without one; False: one core will do."""
+
     @abstractmethod
     def fit(self, train: SlicePairs, validation: SlicePairs, context: TrainingContext) -> Reconstructor:
         """Learn from `train`; choose epochs and thresholds on `validation` (other people), never on anything else."""
@@ -57,7 +60,3 @@ class Attacker(Plugin, ABC):
     @abstractmethod
     def load(self, folder: Path, device: str = "cpu") -> Reconstructor:
         """Read what `Reconstructor.save` wrote; reconstructs exactly as the one that was saved."""
-
-    def describe(self) -> dict[str, Any]:
-        """Parameters that a table should show beside the name: those that differ from their defaults."""
-        return self.model_dump(exclude_defaults=True)

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.text import Text
 
 from refbench import __version__
-from refbench.errors import RefbenchError, SuiteError
+from refbench.errors import DataError, RefbenchError, SuiteError
 from refbench.registry import KINDS, Registry, closest
 from refbench.store import Store, default_store
 
@@ -96,8 +96,13 @@ def _default_view(run: Any) -> Any:
 def _print_failures(failures: list[dict[str, Any]]) -> None:
     counts = Counter(record["status"] for record in failures)
     errors.print("Not all went well: " + ", ".join(f"{count} {status}" for status, count in counts.items()) + ".")
-    for record in [record for record in failures if record["status"] != "blocked"][:10]:
-        errors.print(Text(f"  ✗ {record['label']}: {record['status']}: {record['error']}"), soft_wrap=True)
+    alike: dict[tuple[str, str], list[str]] = {}
+    for record in failures:
+        if record["status"] != "blocked":
+            alike.setdefault((record["status"], record["error"]), []).append(record["label"])
+    for (status, error), labels in list(alike.items())[:10]:
+        more = f" and {len(labels) - 1} more" if len(labels) > 1 else ""
+        errors.print(Text(f"  ✗ {labels[0]}{more}: {status}: {error}"), soft_wrap=True)
     errors.print("What finished is kept and in the tables; `--retry` tries the failed jobs again.")
 
 
@@ -110,7 +115,16 @@ def plan(suite: SuiteArgument, store: StoreOption = None) -> None:
 
     chosen = load_suite(suite)
     place = Store(store or default_store())
-    laid_out = build_plan(chosen, place)
+    for item in (*chosen.anonymizers, *chosen.attackers, *chosen.metrics):
+        if item.plugin.missing():
+            output.print(Text(f"missing: {item.kind} {item.label}: {item.plugin.missing()}"), soft_wrap=True)
+    try:
+        laid_out = build_plan(chosen, place)
+    except DataError as error:
+        cells = len(chosen.anonymizers) * len(chosen.attackers) * len(chosen.file.seeds)
+        output.print(Text(f"missing: data: {error}"), soft_wrap=True)
+        output.print(f"{chosen.name} is a valid suite of {cells} cells; its jobs are known once the data is there")
+        return
     reasons = explain(laid_out, place)
     for reason in reasons:
         output.print(Text(f"{reason.state:7}{reason.job.key[:10]}  {reason.job.label}"

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic.errors import PydanticUserError
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -102,7 +103,7 @@ def print_plugin(console: Console, entry: Entry) -> None:
     """
     plugin_class = entry.load()
     console.print(
-        Text(f"{entry.kind} {entry.name}", style="bold"), f"version {plugin_class.version}, from {entry.origin}"
+        Text(f"{entry.kind} {entry.name}", style="bold"), Text(f"version {plugin_class.version}, from {entry.origin}")
     )
     console.print(Text(inspect.getdoc(plugin_class) or ""))
     rows = parameters(plugin_class)
@@ -113,7 +114,9 @@ def print_plugin(console: Console, entry: Entry) -> None:
     for name in ("parameter", "type", "unit", "bounds", "default", "what it is"):
         table.add_column(name)
     for row in rows:
-        table.add_row(row.name, row.type, row.unit, row.bounds, row.default, Text(row.description))
+        # As plain text: rich would read the square brackets of a default as markup.
+        cells = (row.name, row.type, row.unit, row.bounds, row.default, row.description)
+        table.add_row(*(Text(cell) for cell in cells))
     console.print(table)
 
 
@@ -138,7 +141,7 @@ def _use_schema(registry: Registry, kind: str, definitions: dict[str, Any]) -> d
     for entry in registry.of_kind(kind):
         try:
             own = entry.load().model_json_schema()
-        except PluginError:
+        except (PluginError, PydanticUserError):  # somebody else's; `refbench list` names what cannot be loaded
             continue
         definitions.update(own.pop("$defs", {}))
         properties = {

@@ -5,7 +5,8 @@ RefbenchError
 ├── PluginError       a plug-in cannot be found, loaded or built
 ├── DataError         a head or a data folder cannot be used
 ├── InvalidOutput     a plug-in returned what its contract forbids
-└── StoreError        the store cannot be read or written
+├── StoreError        the store cannot be read or written
+└── Unavailable       a plug-in lacks a program or a file on this machine
 """
 
 
@@ -31,3 +32,7 @@ class InvalidOutput(RefbenchError):  # noqa: N818  (it is also the name of a job
 
 class StoreError(RefbenchError):
     """The store cannot be read or written, or what it holds is damaged."""
+
+
+class Unavailable(RefbenchError):  # noqa: N818  (it becomes the job status `skipped`)
+    """A plug-in lacks something on this machine; what needs it is skipped, and tables say why."""

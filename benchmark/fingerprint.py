@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import ast
 import hashlib
-import importlib.util
 import json
 import sys
 from functools import cache
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,8 @@ def canonical_json(value: Any) -> str:
 
 def digest(value: Any) -> str:
     """SHA-256 of the canonical JSON, 40 hexadecimal digits."""
-    return hashlib.sha256(canonical_json(value).encode()).hexdigest()[:DIGEST_LENGTH]
+    # Names of files that are no UTF-8, and strings in code, may hold half a character.
+    return hashlib.sha256(canonical_json(value).encode("utf-8", "surrogatepass")).hexdigest()[:DIGEST_LENGTH]
 
 
 def file_digest(path: Path) -> str:
@@ -56,14 +57,25 @@ def code_fingerprint(module: str) -> str:
 
 
 def _source_of(name: str) -> Path | None:
-    module = sys.modules.get(name)
-    spec = getattr(module, "__spec__", None)
-    if spec is None:
-        try:
-            spec = importlib.util.find_spec(name)
-        except (ImportError, AttributeError, ValueError):
-            return None  # `from package import function`: not a module
+    spec = _spec(name)
     return Path(spec.origin) if spec and spec.origin and spec.origin.endswith(".py") else None
+
+
+def _spec(name: str) -> ModuleSpec | None:
+    """Where a module comes from; None for what is none, as the function in `from package import function`.
+
+    `importlib.util.find_spec` imports the packages and modules above it: torch, for a plan that trains nothing.
+    """
+    loaded: ModuleSpec | None = getattr(sys.modules.get(name), "__spec__", None)
+    if loaded is not None:
+        return loaded
+    parent = name.rpartition(".")[0]
+    above = _spec(parent) if parent else None
+    if parent and (above is None or above.submodule_search_locations is None):
+        return None
+    path = above.submodule_search_locations if above else None
+    found = (finder.find_spec(name, path) for finder in sys.meta_path)
+    return next((spec for spec in found if spec is not None), None)
 
 
 @cache
@@ -92,7 +104,8 @@ def _plain(node: Any) -> Any:
         return [type(node).__name__, fields]
     if isinstance(node, list):
         return [_plain(item) for item in node]
-    return node if isinstance(node, (str, int, bool)) else repr(node)
+    # Other constants and words of their own: the number 1.5 is not the string "1.5".
+    return node if isinstance(node, (str, int, bool)) else [type(node).__name__, repr(node)]
 
 
 def _without_docstring(node: ast.AST, body: Any) -> Any:

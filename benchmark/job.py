@@ -23,7 +23,7 @@ Status = Literal[
 ]
 """How a job ended. A closed list: whatever else happens is one of these."""
 
-LASTING: tuple[Status, ...] = ("failed", "invalid output", "skipped")
+LASTING: tuple[Status, ...] = ("failed", "invalid output")
 """Ends that the same job would meet again; the others (a kill, a full memory) are tried again by the next run."""
 
 STAGES = ("head", "register", "face", "anonymize", "slice", "train", "reconstruct", "score")
@@ -51,7 +51,7 @@ class Job:
     @cached_property
     def key(self) -> str:
         """40 hexadecimal digits. Same key, same bytes; another key, other folder."""
-        return digest({"kind": self.kind, **self.identity})
+        return digest([self.kind, dict(self.identity)])
 
 
 @dataclass(frozen=True)

@@ -73,6 +73,7 @@ def build_leaderboard(runs: Sequence[Run], view: View) -> Leaderboard:
     figures = _figures(shown, sites)
     cells = pd.concat([run.cells for run in runs], ignore_index=True)
     subjects = pd.concat([run.subjects for run in runs], ignore_index=True)
+    subjects = subjects[subjects["site"].isin(sites)] if view.sites else subjects
     rows = []
     for anonymizer in dict.fromkeys(cells["anonymizer"]):
         own = cells[cells["anonymizer"] == anonymizer]

@@ -10,6 +10,7 @@ The suite file, the JSON Schema, `refbench list`, the cache key and the document
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -34,10 +35,26 @@ class Plugin(BaseModel):
     Raise `version` when results change although the code reads the same (another table, another download).
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=False, validate_default=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=False, validate_default=True, allow_inf_nan=False)
 
     version: ClassVar[str] = "1"
 
     def tool_versions(self) -> Mapping[str, str]:
         """Versions of what works outside this package (programs, atlases); they are part of the cache key."""
         return {}
+
+    def missing(self) -> str:
+        """What this machine lacks to run it, as one phrase for a table; empty if nothing."""
+        return ""
+
+    def label(self, name: str) -> str:
+        """What tables call it, given the name it is registered by: `blur(strength_mm=4)`."""
+        shown = self.model_dump(mode="json", exclude_unset=True)
+        inside = ", ".join(f"{key}={_plain(value)}" for key, value in shown.items())
+        return f"{name}({inside})" if inside else name
+
+
+def _plain(value: Any) -> str:
+    """Short, but never the same for two values: tables tell plug-ins apart by their labels."""
+    text = repr(value).removesuffix(".0") if isinstance(value, float) else str(value)
+    return text if len(text) <= 60 else f"{text[:49]}...{hashlib.sha256(text.encode()).hexdigest()[:8]}"

@@ -38,6 +38,7 @@ class ConsoleProgress:
         self._stage_bar: TaskID | None = None
         self._job_bars: dict[str, TaskID] = {}
         self._last_line = 0.0
+        self._said: set[tuple[str, str]] = set()
 
     def __enter__(self) -> ConsoleProgress:
         self.bars.start()
@@ -87,8 +88,11 @@ class ConsoleProgress:
             self._last_line = time.monotonic()
             self._print(f"  {name}: {done + 1}/{jobs}")
         if record["status"] not in ("ok", "blocked", "cancelled"):
-            text = f"  ✗ {job.label}: {record['status']}: {record['error']}"
-            self.console.print(text, markup=False, highlight=False, soft_wrap=True)
+            what = (record["status"], record["error"])
+            if what not in self._said:  # the summary at the end counts those that failed alike
+                self._said.add(what)
+                text = f"  ✗ {job.label}: {record['status']}: {record['error']}"
+                self.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def _print(self, text: str) -> None:
         self.console.print(text, highlight=False, soft_wrap=True)

@@ -94,9 +94,19 @@ class Registry:
             for point in entry_points(group=f"refbench.{kind}s"):
                 registry._add(Entry(kind, point.name, point.dist.name if point.dist else "unknown", entry_point=point))
         for path in files:
-            for entry in _entries_of_file(path):
-                registry._add(entry)
+            registry.add_file(path)
         return registry
+
+    def add_file(self, path: Path) -> list[str]:
+        """Add the plug-in classes of a plain file; returns what is wrong with their names, as `problems` does.
+
+        Raises:
+            PluginError: the file is missing, fails while it is imported, or holds no plug-in.
+        """
+        before = len(self.problems)
+        for entry in _entries_of_file(path):
+            self._add(entry)
+        return self.problems[before:]
 
     def _add(self, entry: Entry) -> None:
         known = self.entries.get((entry.kind, entry.name))
@@ -143,8 +153,10 @@ def plugin_module(path: Path) -> ModuleType:
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except BaseException as error:
         del sys.modules[name]
+        if isinstance(error, KeyboardInterrupt):
+            raise
         raise PluginError(
             f"plug-in file {path} cannot be loaded: {type(error).__name__}: {_one_line(error)}"
         ) from error

@@ -13,9 +13,6 @@ from rich.text import Text
 
 from refbench.leaderboard import Leaderboard, column
 
-WIDE = 130
-"""Columns of text that both metrics need side by side."""
-
 
 def to_csv(board: Leaderboard) -> str:
     """All columns, unrounded."""
@@ -71,8 +68,9 @@ def _places(board: Leaderboard) -> list[tuple[str, str]]:
 
 def to_terminal(board: Leaderboard, width: int) -> RenderableType:
     """Two lines a row: what was released, and after the attack. Metrics go below each other on a narrow terminal."""
-    groups = [board.metrics] if width >= WIDE else [(metric,) for metric in board.metrics]
-    parts: list[RenderableType] = [_table(board, metrics) for metrics in groups]
+    wide = _table(board, board.metrics)
+    fits = Console(width=10_000).measure(wide).maximum <= width
+    parts: list[RenderableType] = [wide] if fits else [_table(board, (metric,)) for metric in board.metrics]
     return Group(*parts, *(Text(caption, style="dim") for caption in _captions(board)))
 
 
@@ -94,10 +92,10 @@ def _table(board: Leaderboard, metrics: tuple[str, ...]) -> Table:
         trouble = [_failed(row)] if _has_trouble(board) else []
         if first:
             table.add_row(
-                _rank(row), row["anonymizer"], "released", *_cells(board, row, metrics, "anonymized"), *trouble,
+                _rank(row), Text(row["anonymizer"]), "released", *_cells(board, row, metrics, "anonymized"), *trouble,
                 style="dim",
             )  # fmt: skip
-        table.add_row("", "", f"↳ {row['attacker']}", *_cells(board, row, metrics, "reconstructed"))
+        table.add_row("", "", Text(f"↳ {row['attacker']}"), *_cells(board, row, metrics, "reconstructed"))
         if row["missing"] and first:
             table.add_row("", Text(f"no rank: {row['missing']}", style="yellow"))
     return table

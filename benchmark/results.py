@@ -75,7 +75,9 @@ def load_run(folder: Path) -> Run:
             json.loads((folder / "run.json").read_text()),
             pd.read_parquet(folder / "scores.parquet"),
             pd.read_csv(folder / "cells.csv", keep_default_na=False),
-            pd.read_csv(folder / "subjects.csv", keep_default_na=False, dtype={"subject": str, "session": str}),
+            pd.read_csv(
+                folder / "subjects.csv", keep_default_na=False, dtype={"subject": str, "session": str, "site": str}
+            ),
         )
     except (OSError, ValueError) as error:
         raise RefbenchError(f"{folder} is not the folder of a run: {error}") from error

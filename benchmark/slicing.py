@@ -20,7 +20,7 @@ PAPER_STEP_VOXELS = 5
 class SliceOptions(BaseModel):
     """How slices are cut. Everything is found from the released volume alone, as an attacker would have to."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     count: int = param(21, "sagittal slices per head", ge=1, le=512)
     size: int = param(256, "height and width of a slice", unit="pixels", ge=16, le=1024, multiple_of=4)
@@ -114,7 +114,8 @@ def place(released: Head, options: SliceOptions) -> tuple[NDArray[np.int64], Win
         if options.spacing_mm is not None:
             spacing = options.spacing_mm / edges[0]
         columns = mid_sagittal(mask, edges) + spacing * steps
-    columns = np.clip(np.round(columns).astype(np.int64), 0, width - 1)
+    # Halves are rounded up, all of them, so that slices stay evenly spaced.
+    columns = np.clip(np.floor(columns + 0.5).astype(np.int64), 0, width - 1)
     pixel_mm = float(options.pixel_mm or min(edges[1:]))
     start_y = _window_start(np.asarray(mask.any(axis=(0, 2))), edges[1] / pixel_mm, options.size)
     start_z = _window_start(np.asarray(mask.any(axis=(0, 1))), edges[2] / pixel_mm, options.size)

@@ -21,7 +21,7 @@ class SplitOptions(BaseModel):
     the last 22 or 81 subjects in name order are tested; validation people are drawn from the others.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     method: Literal["random", "paper-guys", "paper-all"] = param("random", "how test subjects are found")
     test: float = param(0.2, "subjects to test: a share below 1, or a number of people", gt=0)
@@ -57,7 +57,7 @@ def split_subjects(sites: dict[str, str], options: SplitOptions) -> dict[str, Pa
     validation = _draw(rest, _count(options.validation, len(sites)), rng)
     train = [subject for subject in rest if subject not in set(validation)]
     if options.train is not None and len(train) > options.train:
-        train = _draw({subject: sites[subject] for subject in train}, options.train, rng)
+        train = _draw({subject: sites[subject] for subject in train}, options.train, rng, spare=0)
     if not train or not test:
         raise DataError(
             f"split {options.method}: {len(sites)} subject(s) leave {len(train)} to train, {len(validation)} to "
@@ -83,10 +83,10 @@ def _count(asked: float, total: int) -> int:
     return max(1, round(asked * total)) if asked > 0 else 0
 
 
-def _draw(sites: dict[str, str], count: int, rng: np.random.Generator) -> list[str]:
-    """Draw `count` subjects so that every site gives its share (largest remainder), and keeps at least one."""
+def _draw(sites: dict[str, str], count: int, rng: np.random.Generator, spare: int = 1) -> list[str]:
+    """Draw `count` subjects so that every site gives its share (largest remainder), and keeps at least `spare`."""
     members = {site: [s for s, own in sites.items() if own == site] for site in sorted(set(sites.values()))}
-    open_places = {site: len(people) - 1 for site, people in members.items()}
+    open_places = {site: len(people) - spare for site, people in members.items()}
     count = min(count, sum(open_places.values()))
     shares = {site: count * len(people) / max(1, len(sites)) for site, people in members.items()}
     given = {site: min(int(shares[site]), open_places[site]) for site in members}

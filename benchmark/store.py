@@ -110,7 +110,10 @@ class Store:
             with path.open("w") as stream:
                 fcntl.flock(stream, fcntl.LOCK_EX)
                 # Whoever held it before may have removed the file: then this lock guards nothing.
-                if not path.exists() or os.fstat(stream.fileno()).st_ino != path.stat().st_ino:
+                try:
+                    if os.fstat(stream.fileno()).st_ino != path.stat().st_ino:
+                        continue
+                except FileNotFoundError:
                     continue
                 yield
                 path.unlink(missing_ok=True)
@@ -123,9 +126,10 @@ class FileHashes:
     def __init__(self, store: Store) -> None:
         self.path = store.root / "file_hashes.json"
         try:
-            self.known: dict[str, list[Any]] = json.loads(self.path.read_text())
-        except (OSError, ValueError):
-            self.known = {}  # it only saves time
+            stored = json.loads(self.path.read_text()).items()
+        except (OSError, ValueError, AttributeError):
+            stored = ()  # it only saves time
+        self.known: dict[str, list[Any]] = {name: entry for name, entry in stored if isinstance(entry, list)}
         self.changed = False
 
     def digest(self, path: Path) -> str:

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from refbench.errors import PluginError, SuiteError
 from refbench.plugin import Plugin, param
@@ -22,10 +22,17 @@ REGIONS = ("front_half", "whole", "face", "changed")
 RegionName = Literal["front_half", "whole", "face", "changed"]
 
 
+def _distinct(values: list[Any]) -> list[Any]:
+    for value in values:
+        if values.count(value) > 1:
+            raise ValueError(f"{value} stands here twice")
+    return values
+
+
 class Limits(BaseModel):
     """What one job may use before it is stopped."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     minutes: float = param(24 * 60.0, "wall time of one job", unit="minutes", gt=0)
     memory_gb: float | None = param(None, "memory of one job; the machine's own if not given", unit="GB", gt=0)
@@ -49,9 +56,13 @@ class SuiteFile(BaseModel):
     anonymizers: list[str | dict[str, Any]] = param(..., "what hides the faces", min_length=1)
     attackers: list[str | dict[str, Any]] = param(..., "what brings them back", min_length=1)
     metrics: list[str | dict[str, Any]] = param(["correlation", "ssim"], "what is measured", min_length=1)
-    regions: list[RegionName] = param(list(REGIONS), "where it is measured", min_length=1)
+    regions: Annotated[list[RegionName], AfterValidator(_distinct)] = param(
+        list(REGIONS), "where it is measured", min_length=1
+    )
     seed: int = param(0, "decides the anonymizers' random numbers", ge=0)
-    seeds: list[int] = param([0], "one training of every attacker per seed", min_length=1)
+    seeds: Annotated[list[Annotated[int, Field(ge=0)]], AfterValidator(_distinct)] = param(
+        [0], "one training of every attacker per seed", min_length=1
+    )
     limits: Limits = Field(Limits(), description="what one job may use")
 
 
@@ -71,10 +82,8 @@ class Chosen:
 
     @property
     def label(self) -> str:
-        """The name with the parameters that differ from their defaults, or that decide: `blur(strength_mm=4)`."""
-        shown = self.plugin.model_dump(mode="json", exclude_unset=True)
-        inside = ", ".join(f"{name}={_plain(value)}" for name, value in shown.items())
-        return f"{self.name}({inside})" if inside else self.name
+        """What tables call it: the name with the parameters that were given."""
+        return self.plugin.label(self.name)
 
 
 @dataclass(frozen=True)
@@ -119,8 +128,14 @@ def load_suite(name: str) -> Suite:
     path = find_suite(name)
     try:
         text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise SuiteError(f"{path} cannot be read: {error}") from error
+    except OSError as error:
+        raise SuiteError(f"{path} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        before = error.object[: error.start].split(b"\n")
+        raise SuiteError(
+            f"{path}:{len(before)}:{len(before[-1]) + 1}: byte {error.object[error.start]:#04x} is not UTF-8; "
+            "save the file as UTF-8"
+        ) from error
     reader = _SuiteReader(YamlSource(text, path))
     suite = reader.read(text)
     if reader.problems or suite is None:
@@ -140,20 +155,19 @@ class _SuiteReader:
             if not self.problems:
                 self._problem("a suite is a mapping of keys (dataset, anonymizers, attackers, ...) to values", ())
             return None
-        try:
-            file = SuiteFile.model_validate(data)
-        except ValidationError as error:
-            self._validation(error, (), SuiteFile)
-            file = None
         folder = self.source.path.resolve().parent
-        plugin_files = tuple(folder / name for name in data.get("plugins") or () if isinstance(name, str))
-        registry = self._registry(plugin_files)
+        files = {i: folder / name for i, name in enumerate(_listed(data.get("plugins"))) if isinstance(name, str)}
+        registry = self._registry(files)
         chosen = {
             key: self._choose(registry, key.removesuffix("s"), data.get(key, default), folder)
             for key, default in (("dataset", None), ("anonymizers", []), ("attackers", []))
         }
         chosen["metrics"] = self._choose(registry, "metric", data.get("metrics", ["correlation", "ssim"]), folder)
-        if self.problems or file is None:
+        try:
+            file = SuiteFile.model_validate(data)
+        except ValidationError as error:
+            self._validation(error, (), SuiteFile)
+        if self.problems:
             return None
         return Suite(
             name=file.name or self.source.path.stem,
@@ -164,21 +178,24 @@ class _SuiteReader:
             anonymizers=chosen["anonymizers"],
             attackers=chosen["attackers"],
             metrics=chosen["metrics"],
-            plugin_files=plugin_files,
+            plugin_files=tuple(files.values()),
         )
 
     def _problem(self, message: str, where: Location, *, at_key: bool = False) -> None:
-        self.problems.append(self.source.problem(message, where, at_key=at_key))
+        """Note what is wrong with one value; what else would be said of the same value only follows from it."""
+        new = self.source.problem(message, where, at_key=at_key)
+        if not any((new.line, new.column, new.key) == (old.line, old.column, old.key) for old in self.problems):
+            self.problems.append(new)
 
-    def _registry(self, plugin_files: tuple[Path, ...]) -> Registry:
-        usable = []
-        for index, path in enumerate(plugin_files):
+    def _registry(self, plugin_files: Mapping[int, Path]) -> Registry:
+        registry = Registry.discover()
+        for index, path in plugin_files.items():
             try:
-                Registry.discover([path])
-                usable.append(path)
+                for clash in registry.add_file(path):
+                    self._problem(clash, ("plugins", index))
             except PluginError as error:
                 self._problem(str(error), ("plugins", index))
-        return Registry.discover(usable)
+        return registry
 
     def _choose(self, registry: Registry, kind: str, value: Any, folder: Path) -> tuple[Chosen, ...]:
         """Plug-ins of one kind, sweeps expanded; what is wrong is noted and left out."""
@@ -198,7 +215,7 @@ class _SuiteReader:
                     f"name one {kind}, alone or with its parameters: `name` or `name: {{parameter: value}}`", where
                 )
                 continue
-            for item in self._instances(registry, kind, str(name), params or {}, inner, folder):
+            for item in self._instances(registry, kind, name, {} if params is None else params, inner, folder):
                 if any(item.name == other.name and item.params == other.params for other in chosen):
                     self._problem(f"{item.label} stands here twice", where)
                 chosen.append(item)
@@ -219,55 +236,72 @@ class _SuiteReader:
             self._problem(f"parameters of {name} are a mapping: `{name}: {{parameter: value}}`", where)
             return []
         chosen = []
-        for values in _expand(plugin_class, params):
+        for values, swept in _expand(plugin_class, params):
             try:
                 plugin = plugin_class.model_validate(_absolute(plugin_class, values, folder))
             except ValidationError as error:
-                self._validation(error, where, plugin_class)
-                break  # the other values of a sweep would mostly repeat it
-            chosen.append(Chosen(kind, name, plugin, entry.origin))
+                self._validation(error, where, plugin_class, swept)
+            else:
+                chosen.append(Chosen(kind, name, plugin, entry.origin))
         return chosen
 
-    def _validation(self, error: ValidationError, where: Location, model: type[BaseModel]) -> None:
-        seen = set()
+    def _validation(
+        self,
+        error: ValidationError,
+        where: Location,
+        model: type[BaseModel],
+        swept: Mapping[str | int, int] | None = None,
+    ) -> None:
+        """Note all that a model refuses. `swept`: which item of a parameter's list was tried, see `_expand`."""
         for item in error.errors(include_url=False):
-            place = (*where, *_written(item["loc"]))
+            loc = item["loc"]
+            if loc and swept and loc[0] in swept:
+                loc = (loc[0], swept[loc[0]], *loc[1:])
+            place = self.source.written((*where, *loc))
             if item["type"] == "extra_forbidden":
                 known = _fields_at(model, item["loc"][:-1])
-                self._problem(f"unknown key{closest(str(item['loc'][-1]), known)}", place, at_key=True)
+                near = closest(str(loc[-1]), known) if known else ""
+                self._problem(f"unknown key{near}", place, at_key=True)
             elif item["type"] == "missing":
-                self._problem(f"{item['loc'][-1]} is missing", place)
-            elif (place, item["type"]) not in seen:
+                self._problem(f"{loc[-1]} is missing", (*place, loc[-1]))
+            else:
                 message = item["msg"].removeprefix("Value error, ")
                 self._problem(f"{message} (got {_short(item['input'])})", place)
-            seen.add((place, item["type"]))
 
 
 def _listed(value: Any) -> list[Any]:
     return value if isinstance(value, list) else []
 
 
-def _written(loc: tuple[int | str, ...]) -> tuple[int | str, ...]:
-    """Pydantic's way to a value without the names of union members, which are in no file."""
-    return tuple(part for part in loc if not (isinstance(part, str) and (part in ("str",) or part.startswith("dict["))))
-
-
 def _fields_at(model: type[BaseModel], loc: tuple[int | str, ...]) -> list[str]:
+    """Fields of the model that stands at `loc` of another; none where it hides in a list or a union."""
     for part in loc:
-        inner = model.model_fields[str(part)].annotation
-        assert isinstance(inner, type)
-        assert issubclass(inner, BaseModel)
-        model = inner
+        info = model.model_fields.get(str(part))
+        if info is None or not isinstance(info.annotation, type) or not issubclass(info.annotation, BaseModel):
+            return []
+        model = info.annotation
     return list(model.model_fields)
 
 
-def _expand(plugin_class: type[Plugin], params: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """All combinations of swept parameters. A list is a sweep unless the parameter itself takes a list."""
+def _expand(plugin_class: type[Plugin], params: Mapping[str, Any]) -> list[tuple[dict[str, Any], dict[str | int, int]]]:
+    """All combinations of swept parameters, each with the places of its values in their lists.
+
+    A list is a sweep unless the parameter itself takes it, or takes none of its items.
+    """
     axes = []
+    swept = [
+        name
+        for name, value in params.items()
+        if isinstance(value, list)
+        and not _takes(plugin_class, name, value)
+        and any(_takes(plugin_class, name, item) for item in value)
+    ]
     for name, value in params.items():
-        swept = isinstance(value, list) and not _takes(plugin_class, name, value)
-        axes.append([(name, item) for item in value] if swept else [(name, value)])
-    return [dict(combination) for combination in itertools.product(*axes)]
+        axes.append([(name, i, item) for i, item in enumerate(value if name in swept else [value])])
+    return [
+        ({name: item for name, _, item in combination}, {name: i for name, i, _ in combination if name in swept})
+        for combination in itertools.product(*axes)
+    ]
 
 
 def _takes(plugin_class: type[Plugin], name: str, value: Any) -> bool:
@@ -288,10 +322,6 @@ def _absolute(plugin_class: type[Plugin], values: dict[str, Any], folder: Path) 
         if info is not None and isinstance(value, str) and info.annotation in (Path, Path | None):
             values[name] = str((folder / Path(value).expanduser()).resolve())
     return values
-
-
-def _plain(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, float) else _short(value)
 
 
 def _short(value: Any) -> str:

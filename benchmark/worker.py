@@ -13,7 +13,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from refbench.errors import InvalidOutput, RefbenchError
+from refbench.errors import InvalidOutput, RefbenchError, Unavailable
 from refbench.job import Assignment, Job, Status
 from refbench.jobs.task import Task
 from refbench.plugin import Plugin
@@ -63,6 +63,8 @@ def _attempt(assignment: Assignment, store: Store, scratch: Path, report: Any) -
         return "out of memory", f"MemoryError: {error}"
     except InvalidOutput as error:
         return "invalid output", str(error)
+    except Unavailable as error:
+        return "skipped", str(error)
     except RefbenchError as error:
         return "failed", str(error)
     except Exception as error:
@@ -89,7 +91,10 @@ def run_job(
     registry = Registry.discover(plugin_files)
 
     def plugin(identity: Mapping[str, Any]) -> Plugin:
-        return registry.find(identity["kind"], identity["name"]).load().model_validate(identity["params"])
+        made = registry.find(identity["kind"], identity["name"]).load().model_validate(identity["params"])
+        if made.missing():
+            raise Unavailable(made.missing())
+        return made
 
     task = Task(
         identity=job.identity,

@@ -24,10 +24,13 @@ class _Loader(yaml.SafeLoader):
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        """Refuse aliases: they can make a file without end, and every value should stand where it is used."""
+        """Refuse aliases and tags: they can make a file without end, and hide what a value is."""
+        event: Any = self.peek_event()  # type: ignore[no-untyped-call]
         if self.check_event(yaml.AliasEvent):
-            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
-            raise yaml.composer.ComposerError(None, None, "anchors and aliases are not used in suites", mark)
+            what = "anchors and aliases are not used in suites"
+            raise yaml.composer.ComposerError(None, None, what, event.start_mark)
+        if getattr(event, "tag", None) is not None:
+            raise yaml.composer.ComposerError(None, None, "tags (!...) are not used in suites", event.start_mark)
         return super().compose_node(parent, index)
 
 
@@ -67,18 +70,21 @@ class YamlSource:
         self._key_marks: dict[tuple[str | int, ...], yaml.Mark] = {}
         self._value_marks: dict[tuple[str | int, ...], yaml.Mark] = {}
         self.data: Any = None
-        loader = _Loader(text)
         try:
+            loader = _Loader(text)
             node = loader.get_single_node()
             if node is not None:
                 self.data = self._build(loader, node, ())
-        except yaml.YAMLError as error:
-            mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
-            what = getattr(error, "problem", None) or str(error)
+        except yaml.reader.ReaderError as error:
+            before = text[: error.position].split("\n")
+            what = f"not valid YAML: the character {error.character:#x} is not allowed"
+            self.problems.append(Problem(what, len(before), len(before[-1]) + 1))
+        except yaml.MarkedYAMLError as error:
+            mark = error.problem_mark or error.context_mark
             line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-            self.problems.append(Problem(f"not valid YAML: {what}", line, column))
-        finally:
-            loader.dispose()
+            self.problems.append(Problem(f"not valid YAML: {error.problem or error}", line, column))
+        except RecursionError:
+            self.problems.append(Problem("not valid YAML: nested too deeply", 1, 1))
 
     def _build(self, loader: _Loader, node: yaml.Node, where: tuple[str | int, ...]) -> Any:
         self._value_marks[where] = node.start_mark
@@ -113,6 +119,14 @@ class YamlSource:
                     return Problem(message, mark.line + 1, mark.column + 1, dotted(place))
         return Problem(message, 1, 1, dotted(place))
 
+    def written(self, where: Location) -> tuple[str | int, ...]:
+        """`where` without its parts that stand nowhere in the file, as pydantic's names of a union's members."""
+        place: tuple[str | int, ...] = ()
+        for part in where:
+            if (*place, part) in self._value_marks:
+                place = (*place, part)
+        return place
+
     def report(self, problems: Sequence[Problem]) -> str:
         """All problems, in the order of the file, each with its line and a caret."""
         parts = []
@@ -120,8 +134,10 @@ class YamlSource:
             key = f"{problem.key}: " if problem.key else ""
             part = f"{self.path}:{problem.line}:{problem.column}: {key}{problem.message}"
             if problem.line <= len(self.lines):
-                part += f"\n{problem.line:>5} | {self.lines[problem.line - 1]}"
-                part += f"\n      | {' ' * (problem.column - 1)}^"
+                line = self.lines[problem.line - 1]
+                # Tabs stay tabs, so that the caret stands below its character however wide they are.
+                before = "".join("\t" if character == "\t" else " " for character in line[: problem.column - 1])
+                part += f"\n{problem.line:>5} | {line}\n      | {before}^"
             parts.append(part)
         return "\n".join(parts)
 

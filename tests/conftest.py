@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import yaml
 
 SHARED = Path(__file__).resolve().parents[1] / ".." / "shared"
 
@@ -27,3 +31,62 @@ def ixi_folder() -> Path:
 def heads_folder() -> Path:
     """Three real heads."""
     return _folder("REFBENCH_HEADS", "heads")
+
+
+@dataclass(frozen=True)
+class Workplace:
+    """A folder with a store, tiny plug-ins and a log of what they did."""
+
+    folder: Path
+
+    def suite(self, text: str, name: str = "tiny") -> Path:
+        """Write a suite around `text`, which may override any of the usual keys."""
+        given = yaml.safe_load(text) or {}
+        usual = {
+            "plugins": [str(Path(__file__).with_name("tiny_plugins.py"))],
+            "dataset": "tiny_heads",
+            "slices": {"count": 3, "size": 24, "spacing_mm": 16},
+            "split": {"test": 2, "validation": 1},
+            "anonymizers": ["smear"],
+            "attackers": ["offset"],
+            "metrics": ["correlation"],
+        }
+        path = self.folder / f"{name}.yaml"
+        path.write_text(yaml.safe_dump(usual | given))
+        return path
+
+    def environment(self) -> dict[str, str]:
+        (self.folder / "log").mkdir(exist_ok=True)
+        return os.environ | {
+            "REFBENCH_STORE": str(self.folder / "store"),
+            "TINY_LOG": str(self.folder / "log"),
+            "COLUMNS": "120",
+        }
+
+    def refbench(self, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+        """Run the command line as a user would."""
+        command = [sys.executable, "-m", "refbench", *map(str, arguments)]
+        return subprocess.run(
+            command, cwd=self.folder, env=self.environment(), capture_output=True, text=True, timeout=300
+        )
+
+    def start(self, *arguments: str | Path) -> subprocess.Popen[str]:
+        """Start the command line and leave it running."""
+        command = [sys.executable, "-m", "refbench", *map(str, arguments)]
+        return subprocess.Popen(
+            command, cwd=self.folder, env=self.environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+
+    def count(self, what: str) -> int:
+        """How often a tiny plug-in did `load`, `anonymize` or `fit`."""
+        return len(list((self.folder / "log").glob(f"{what}-*")))
+
+    def run_folder(self) -> Path:
+        """The folder of the only run."""
+        (folder,) = (self.folder / "store" / "runs").iterdir()
+        return folder
+
+
+@pytest.fixture
+def workplace(tmp_path: Path) -> Workplace:
+    return Workplace(tmp_path)

@@ -18,11 +18,13 @@ def find_files(folder: Path, glob: str) -> list[Path]:
     """Files below a folder that fit, as absolute paths in order of their names; hidden ones are left out.
 
     Raises:
-        DataError: no such folder, no file that fits, or a link to a file that is not there.
+        DataError: no such folder, a pattern that leaves it, no file that fits, or a link to a file that is not there.
     """
     folder = folder.expanduser().absolute()  # not resolved: data managers link to files that are named by their hash
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder. Correct `path`; a relative one starts at the current folder.")
+    if Path(glob).is_absolute() or ".." in Path(glob).parts:
+        raise DataError(f"{folder}: `{glob}` leaves the folder. Give a `glob` without a leading `/` and without `..`.")
     found = (path for path in folder.glob(glob) if not path.is_dir() and not path.name.startswith("."))
     files = sorted(found, key=lambda path: path.relative_to(folder).as_posix())
     if not files:

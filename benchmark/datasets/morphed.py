@@ -9,7 +9,7 @@ from refbench.datasets.files import find_files, name_without_extension
 from refbench.plugin import param
 from refbench.types import Head
 
-PEOPLE_PER_SITE = 4  # a part of a split needs two of each site
+PEOPLE_PER_SITE = 4  # fewer cannot be spread over the three parts of a split
 
 
 class Morphed(Dataset):
@@ -17,8 +17,8 @@ class Morphed(Dataset):
 
     Intensities are a scanner's, identities are known exactly, and a person has the same face in every session and in
     cohorts of every size. Faces differ in width, depth, length and in smooth bumps from the size of a jaw to that of a
-    lip; brain, ears and neck stay in place. Every session has a pose (about 1.5 degrees, 1.5 mm) and Rician noise (1 %)
-    of its own. See `refbench.datasets.morphing`.
+    lip; brain, ears and neck stay in place, and the volume grows to the front where a larger nose would not fit. Every
+    session has a pose (about 1.5 degrees, 1.5 mm) and Rician noise (1 %) of its own. See `refbench.datasets.morphing`.
 
     Person n is made from source head n, n + heads, ... in order of names. People of one source share its brain, its
     noise and the texture of its skin, and so are more alike than strangers: an attack looks stronger here than on as
@@ -33,7 +33,7 @@ class Morphed(Dataset):
     people: int = param(12, "how many people to make", ge=1, le=999)
     sessions: int = param(1, "how often each person comes", ge=1)
     strength_mm: float = param(
-        4.0, "standard deviation over people of where a point of the face is, along each axis", unit="mm", ge=0, le=8
+        3.0, "standard deviation over people of where a point of the face is, along each axis", unit="mm", ge=0, le=8
     )
     voxel_mm: float | None = param(
         None, "edge length of voxels; those of the source if not given", unit="mm", ge=0.5, le=4
@@ -73,15 +73,15 @@ class Morphed(Dataset):
         """
         import numpy as np
 
-        from refbench.datasets.morphing import Cranium, Face, morph
+        from refbench.datasets.morphing import Face, Landmarks, morph
         from refbench.datasets.nifti import read_head
 
         recipe = scan.recipe
         source = read_head(scan.files[0], subject=scan.subject, session=scan.session, site=scan.site)
-        cranium = Cranium.of(source)
+        landmarks = Landmarks.of(source)
         # 0 is the face; sessions count from 1
         identity, visit = (
             np.random.default_rng([recipe["seed"], recipe["person"], use]) for use in (0, recipe["session"])
         )
-        face = Face.random(cranium, recipe["strength_mm"], identity)
-        return morph(source, face, cranium, visit, recipe["voxel_mm"])
+        face = Face.random(landmarks, recipe["strength_mm"], identity)
+        return morph(source, face, landmarks, visit, recipe["voxel_mm"])

@@ -1,15 +1,16 @@
 """Making other people from one head: smooth, invertible, random deformations of its face.
 
-All geometry is in millimetres along the axes of the head's grid (right, front, up), so that neither a tilt in the affine
-nor the size of the voxels changes what a person looks like. Deformations are the flow along a stationary velocity field,
-which can be undone by flowing back (Arsigny et al., "A log-Euclidean framework for statistics on diffeomorphisms",
-MICCAI 2006); they pull intensities: the new head at p shows what the source shows at p + displacement(p).
+All geometry is in millimetres along the axes of the head's grid (right, front, up), so that neither a tilt in the
+affine nor the size of the voxels changes what a person looks like. Deformations are the flow along a stationary
+velocity field, which can be undone by flowing back (Arsigny et al., "A log-Euclidean framework for statistics on
+diffeomorphisms", MICCAI 2006). They pull intensities: the new head at p shows the source at p + displacement(p).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,10 +29,10 @@ LATTICE_START = np.array(
     [-108.0, -48.0, -216.0]
 )  # from the middle of the cranium; covers the face and the air before it
 
-COARSE_MM, FINE_MM = 20.0, 10.0  # standard deviations of bumps: those that make cheeks and jaws, noses and lips
-COARSE_SHARE, FINE_SHARE = 0.62, 0.45  # of `strength_mm`; what is left comes from the scales
+COARSE_MM, FINE_MM = 20.0, 10.0  # standard deviations of the two sizes of bumps: cheeks and jaw, nose and lips
+COARSE_SHARE, FINE_SHARE = 0.66, 0.48  # of `strength_mm`; what is left comes from the scales
 SCALE_PER_MM = 0.009  # standard deviation of the logarithm of width, depth and length per mm of strength
-ASYMMETRY = 0.25  # share of bumps that the other side of the face does not have
+ASYMMETRY = 0.1  # share of bumps that the other side of the face does not have
 FLOW_DOUBLINGS = 6
 
 CRANIUM_MM = 75.0  # from the top of the head down to where it is widest and longest
@@ -40,39 +41,41 @@ FACE_ROOT = np.array([0.0, 20.0, -20.0])  # from there: what stays in place when
 
 TOP_MM2 = 500.0  # the head begins where its cross section is larger
 
+ROOM_IN_FRONT_MM = 12.0
 TURN_DEGREES, SHIFT_MM = 1.5, 1.5  # standard deviations about and along each axis of a session's pose
 NOISE = 0.01  # standard deviation of a session's noise over the head's 99.5 percentile
 
 
 @dataclass(frozen=True)
-class Cranium:
-    """The ellipsoid of the skull's upper part, which holds the brain: nothing moves in it.
+class Landmarks:
+    """Where things are in a head, in mm from the first voxel's centre.
 
     Attributes:
-        centre: its middle, mm from the first voxel's centre, (3,).
-        half_axes: mm to the right, to the front and up, (3,).
+        centre: middle of the cranium, the ellipsoid of the skull's upper part, which holds the brain; (3,).
+        half_axes: of that ellipsoid, to the right, to the front and up; (3,).
+        front: how far to the front the head reaches (the tip of the nose, as a rule).
     """
 
     centre: Field
     half_axes: Field
+    front: float
 
     @classmethod
-    def of(cls, head: Head) -> Cranium:
-        """Measure it on the outline of the head; the vertex must be in the volume.
+    def of(cls, head: Head) -> Landmarks:
+        """Measure the outline of the head, whose top must be in the volume.
 
         Raises:
             DataError: the volume is constant.
         """
         mask, edges = head_mask(head.voxels, head.voxel_mm), head.voxel_mm
         levels = np.flatnonzero(mask.sum(axis=(0, 1)) * edges[0] * edges[1] > TOP_MM2)
-        top = levels[-1] if len(levels) else mask.shape[2] - 1
-        bottom = max(0, top - round(CRANIUM_MM / edges[2]))
-        upper = mask[:, :, bottom : top + 1]
-        width, length = (
-            _extent(upper.sum(axis=other)) * edge for other, edge in (((1, 2), edges[0]), ((0, 2), edges[1]))
-        )
+        top = int(levels[-1]) if len(levels) else mask.shape[2] - 1
+        upper = mask[:, :, max(0, top - round(CRANIUM_MM / edges[2])) : top + 1]
+        width = _extent(upper.sum(axis=(1, 2))) * edges[0]
+        length = _extent(upper.sum(axis=(0, 2))) * edges[1]
+        front = float(np.flatnonzero(mask.any(axis=(0, 2)))[-1] * edges[1])
         centre = np.array([mid_sagittal(mask, edges) * edges[0], length.mean(), top * edges[2] - CRANIUM_MM])
-        return cls(centre, np.array([np.ptp(width) / 2, np.ptp(length) / 2, CRANIUM_MM]))
+        return cls(centre, np.array([np.ptp(width) / 2, np.ptp(length) / 2, CRANIUM_MM]), front)
 
 
 @dataclass(frozen=True)
@@ -86,15 +89,15 @@ class Face:
     displacement: Field
 
     @classmethod
-    def random(cls, cranium: Cranium, strength_mm: float, rng: np.random.Generator) -> Face:
+    def random(cls, landmarks: Landmarks, strength_mm: float, rng: np.random.Generator) -> Face:
         """Draw a person.
 
         Args:
-            cranium: of the source head.
+            landmarks: of the source head.
             strength_mm: standard deviation, over people, of how far a point of the face moves along each axis.
             rng: the person; the same numbers are drawn whatever the strength.
         """
-        return cls(flow(_velocity(cranium, strength_mm, rng)))
+        return cls(flow(_velocity(landmarks, strength_mm, rng)))
 
     @cached_property
     def _spline(self) -> Field:
@@ -102,37 +105,41 @@ class Face:
 
     def at(self, points: Field) -> Field:
         """Displacement of points in mm from the middle of the cranium, both (3, n); smooth, 0 behind the face."""
-        displacement = np.zeros_like(points)
+        displacement: Field = np.zeros(points.shape)
         in_front = points[1] > BEHIND_FACE_MM
         index = (points[:, in_front] - LATTICE_START[:, None]) / LATTICE_MM
         displacement[:, in_front] = _sample(self._spline, index, order=2)
         return displacement
 
 
-def morph(head: Head, face: Face, cranium: Cranium, session: np.random.Generator, voxel_mm: float | None) -> Head:
-    """Show the head with another face, in a pose and with noise of its own.
+def morph(head: Head, face: Face, landmarks: Landmarks, session: np.random.Generator, voxel_mm: float | None) -> Head:
+    """Show a head with another face, in a pose and with noise of its own.
 
     Args:
-        head: the source. face: of the person. cranium: of the source.
+        head: the source.
+        face: of the person.
+        landmarks: of the source.
         session: what differs between two sessions of one person: a turn, a shift and Rician noise, drawn in this order.
-        voxel_mm: edge length of the result's voxels; the source's own grid if None.
+        voxel_mm: edge length of the result's voxels; the source's own if None.
 
     Returns:
-        the source's names; float32 voxels of the source's range plus noise; what lies outside the source is air.
+        a head of the source's names and scale, on the source's grid or another over the same space, longer to the front
+        where a larger nose would not fit. What lies outside the source is air.
     """
-    turn = _rotation(np.radians(session.normal(0, TURN_DEGREES, 3)))
+    turn = Rotation.from_rotvec(np.radians(session.normal(0, TURN_DEGREES, 3))).as_matrix()
     shift = session.normal(0, SHIFT_MM, 3)
-    shape, affine, edges, first = _grid(head, voxel_mm)
+    shape, affine, edges, first = _grid(head, landmarks.front + ROOM_IN_FRONT_MM, voxel_mm)
     blur = 0.5 * np.sqrt(np.maximum((edges / head.voxel_mm) ** 2 - 1, 0))  # larger voxels average what they cover
     source = ndimage.gaussian_filter(head.voxels, blur) if blur.any() else head.voxels
     air, brightest = float(source.min()), float(source.max())
     spline = ndimage.spline_filter(source, order=3, output=np.float64)
     voxels = np.empty(shape, np.float32)
-    to_centre = (first - cranium.centre)[:, None]
+    to_centre = (first - landmarks.centre)[:, None]
+    step = np.array([[edges[0]], [0.0], [0.0]])
     plane = np.indices((1, *shape[1:])).reshape(3, -1) * edges[:, None] + to_centre
     for x in range(shape[0]):  # plane by plane, as points take many times the memory of voxels
-        points = turn @ (plane + [[x * edges[0]], [0], [0]]) + shift[:, None]
-        index = (points + face.at(points) + cranium.centre[:, None]) / head.voxel_mm[:, None]
+        points = turn @ (plane + x * step) + shift[:, None]
+        index = (points + face.at(points) + landmarks.centre[:, None]) / head.voxel_mm[:, None]
         values = ndimage.map_coordinates(spline, index, order=3, mode="constant", cval=air, prefilter=False)
         voxels[x] = values.reshape(shape[1:])
     np.clip(voxels, air, brightest, out=voxels)  # splines overshoot at edges
@@ -145,32 +152,34 @@ def morph(head: Head, face: Face, cranium: Cranium, session: np.random.Generator
 def flow(velocity: Field) -> Field:
     """Displacement after following a velocity for a unit of time, by scaling and squaring; (3, *LATTICE_SHAPE), mm."""
     points = np.indices(LATTICE_SHAPE).astype(np.float64)
-    displacement = velocity / 2**FLOW_DOUBLINGS
+    displacement = velocity / float(2**FLOW_DOUBLINGS)
     for _ in range(FLOW_DOUBLINGS):
         displacement = displacement + _sample(displacement, points + displacement / LATTICE_MM, order=1)
     return displacement
 
 
-def mobility(points: Field, cranium: Cranium) -> NDArray[np.float64]:
-    """How freely points move, 0-1: 1 in the face, 0 in brain, back of the head and neck.
+def mobility(points: Field, landmarks: Landmarks) -> NDArray[np.float64]:
+    """How freely points move, 0-1: 1 in the face and the air before it, 0 in brain, back, top and neck.
 
     Args:
         points: mm from the middle of the cranium, (3, n).
-        cranium: of the source head.
+        landmarks: of the source head.
 
     Returns:
         (n,), smooth in place.
     """
-    from_brain = np.linalg.norm(points / cranium.half_axes[:, None], axis=0)
-    return _rise(from_brain, 0.9, 1.3) * _rise(points[1], BEHIND_FACE_MM, 45) * _rise(points[2], -200, -155)
+    from_brain: NDArray[np.float64] = np.sqrt(((points / landmarks.half_axes[:, None]) ** 2).sum(axis=0))
+    _, front, up = points
+    in_face_and_air = _rise(front, BEHIND_FACE_MM, 45) * _rise(up, -200, -155) * _rise(-up, -60, -10)
+    return _rise(from_brain, 0.9, 1.3) * in_face_and_air
 
 
-def _velocity(cranium: Cranium, strength_mm: float, rng: np.random.Generator) -> Field:
+def _velocity(landmarks: Landmarks, strength_mm: float, rng: np.random.Generator) -> Field:
     points = np.indices(LATTICE_SHAPE).reshape(3, -1) * LATTICE_MM + LATTICE_START[:, None]
     scales = rng.normal(0, SCALE_PER_MM, (3, 1)) * (points - FACE_ROOT[:, None])
     bumps = COARSE_SHARE * _bumps(COARSE_MM, rng) + FINE_SHARE * _bumps(FINE_MM, rng)
     velocity: Field = scales.reshape(bumps.shape) + bumps
-    return strength_mm * mobility(points, cranium).reshape(LATTICE_SHAPE) * velocity
+    return strength_mm * mobility(points, landmarks).reshape(LATTICE_SHAPE) * velocity
 
 
 def _bumps(size_mm: float, rng: np.random.Generator) -> Field:
@@ -184,10 +193,12 @@ def _bumps(size_mm: float, rng: np.random.Generator) -> Field:
     return both
 
 
-def _sample(field: Field, index: Field, order: int) -> Field:
+def _sample(field: Field, index: Field, order: Literal[1, 2]) -> Field:
     """Values of a field on the lattice at (3, ...) indices; beyond its edge those of the edge; no spline filter."""
-    parts = [ndimage.map_coordinates(part, index, order=order, mode="nearest", prefilter=False) for part in field]
-    return np.stack(parts)
+    values: Field = np.empty(index.shape)
+    for part, value in zip(field, values, strict=True):
+        ndimage.map_coordinates(part, index, output=value, order=order, mode="nearest", prefilter=False)
+    return values
 
 
 def _rise(x: NDArray[np.float64], start: float, end: float) -> NDArray[np.float64]:
@@ -197,24 +208,22 @@ def _rise(x: NDArray[np.float64], start: float, end: float) -> NDArray[np.float6
     return step
 
 
-def _rotation(angles: Field) -> NDArray[np.float64]:
-    """Matrix (3, 3) of turns about the axes to the right, to the front and up, in radians."""
-    matrix: NDArray[np.float64] = Rotation.from_rotvec(angles).as_matrix()
-    return matrix
-
-
 def _extent(profile: NDArray[np.int_]) -> NDArray[np.float64]:
     """First and last index of a profile that is worth counting: a few stray voxels are no part of the head."""
     return np.flatnonzero(profile > 0.02 * profile.max())[[0, -1]].astype(np.float64)
 
 
-def _grid(head: Head, voxel_mm: float | None) -> tuple[tuple[int, ...], Affine, Field, Field]:
-    """Shape, affine, edges (mm) and place of the first voxel (mm from the source's) of a grid over the same space."""
-    if voxel_mm is None:
-        return head.voxels.shape, head.affine, head.voxel_mm, np.zeros(3)
+def _grid(head: Head, front: float, voxel_mm: float | None) -> tuple[tuple[int, ...], Affine, Field, Field]:
+    """A grid over the space of the head that reaches to `front`, mm from the head's first voxel's centre.
+
+    Returns:
+        shape, affine, edges of voxels in mm, place of the first voxel's centre in mm from the head's first.
+    """
+    edges = head.voxel_mm if voxel_mm is None else np.full(3, voxel_mm)
     size = np.array(head.voxels.shape) * head.voxel_mm
-    shape = np.maximum(1, np.round(size / voxel_mm)).astype(int)
-    first = (size - shape * voxel_mm + voxel_mm - head.voxel_mm) / 2
-    to_source = np.eye(4)
-    to_source[:3] = np.column_stack([np.diag(voxel_mm / head.voxel_mm), first / head.voxel_mm])
-    return tuple(shape.tolist()), head.affine @ to_source, np.full(3, voxel_mm), first
+    shape = np.round(size / edges).astype(int)
+    first = (size - shape * edges + edges - head.voxel_mm) / 2
+    shape[1] = max(shape[1], int(np.ceil((front - first[1]) / edges[1])) + 1)
+    to_head = np.eye(4)
+    to_head[:3] = np.column_stack([np.diag(edges / head.voxel_mm), first / head.voxel_mm])
+    return tuple(shape.tolist()), head.affine @ to_head, edges, first

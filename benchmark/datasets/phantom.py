@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -23,6 +23,8 @@ class Phantom(Dataset):
     Nothing about real people follows from a phantom: it is there to try, test and teach. Every person has a face of
     33 measures derived from a few latent factors; a session changes pose, bias field and noise only.
     """
+
+    has_face_labels: ClassVar[bool] = True
 
     subjects: int = param(30, "people in the cohort", ge=1, le=9999)
     sessions: int = param(1, "most visits of one person; each has 1 to this many", ge=1, le=3)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from refbench.datasets.phantom_brain import Folds, cavity_distance, paint_brain
-from refbench.datasets.phantom_facial import paint_facial
+from refbench.datasets.phantom_facial import paint_jaws, paint_nose, paint_orbits
 from refbench.datasets.phantom_neck import paint_neck
 from refbench.datasets.phantom_person import Person
 from refbench.datasets.phantom_shapes import Canvas, ramp
@@ -38,11 +38,14 @@ def paint_person(surface: Surface, contrast: Contrast, mm_of_index: Affine, shap
     """Paint a person on a grid.
 
     Args:
-        surface: the person. contrast: the scanner's tissue intensities.
+        surface: the person.
+        contrast: the scanner's tissue intensities.
         mm_of_index: (4, 4), voxel index to mm of the person's own frame (right, front, up of the commissure).
         shape: voxels along x, y, z.
     """
     folds = Folds.of(surface.person)
+    # A label thinner than a voxel would have holes.
+    skin_mm = max(SKIN_MM, 1.1 * float(np.sqrt((mm_of_index[:3, :3] ** 2).sum(axis=0)).max()))
     intensity = np.empty(shape, np.float32)
     labels = {name: np.empty(shape, np.bool_) for name in ("brain", "face", "skin")}
     # Slabs small enough for the processor's cache make this several times faster than whole volumes.
@@ -50,23 +53,26 @@ def paint_person(surface: Surface, contrast: Contrast, mm_of_index: Affine, shap
     for start in range(0, shape[0], thickness):
         stop = min(start + thickness, shape[0])
         at = Canvas.cover(mm_of_index, start, (stop - start, shape[1], shape[2]))
-        parts = _paint_slab(surface, folds, contrast, at)
+        parts = _paint_slab(surface, folds, contrast, at, skin_mm)
         intensity[start:stop] = at.image
         for name, mask in parts.items():
             labels[name][start:stop] = mask
     return Anatomy(intensity, labels)
 
 
-def _paint_slab(surface: Surface, folds: Folds, contrast: Contrast, at: Canvas) -> dict[str, Mask]:
+def _paint_slab(surface: Surface, folds: Folds, contrast: Contrast, at: Canvas, skin_mm: float) -> dict[str, Mask]:
     person = surface.person
     skin, cranium = surface.distance(at)
     below = ramp(-at.z, 5, 60)  # 0 over the vault, 1 at the lower face and the neck
     fat = np.float32(person.scalp) + below * np.float32(1.5 + 1.2 * person.face.soft_tissue)
-    at.paint(skin, contrast.skin)
-    at.paint(skin + np.float32(SKIN_MM), contrast.fat)
-    at.paint(skin + fat, contrast.muscle)
+    at.paint(skin, contrast.muscle)
     paint_neck(contrast, at)
-    paint_facial(surface, contrast, skin, at)
+    paint_jaws(surface, contrast, at)
+    at.paint(-(skin + fat), contrast.fat)
+    at.paint(-(skin + np.float32(SKIN_MM)), contrast.skin)
+    at.paint(-skin, 0.0)
+    paint_nose(surface, contrast, skin, at)
+    paint_orbits(surface, contrast, at)
     hull = np.full_like(skin, np.inf)
     head = at.crop(*BRAINCASE_MM)
     if head is not None:
@@ -76,7 +82,7 @@ def _paint_slab(surface: Surface, folds: Folds, contrast: Contrast, at: Canvas) 
         _paint_skull(person, contrast, outer, cavity, head)
         hull[where] = paint_brain(person, folds, contrast, cavity, head)
     face = person.face
-    frontal = (at.y > 40) & (np.abs(at.x) < 0.42 * face.face_width)
+    frontal = (at.y > 50) & (np.abs(at.x) < 0.42 * face.face_width)
     level = (at.z < face.nasion_z + 8) & (at.z > face.menton_z - 2)
     depth = np.float32(FACE_DEPTH_MM)
     inside = skin < 0
@@ -84,7 +90,7 @@ def _paint_slab(surface: Surface, folds: Folds, contrast: Contrast, at: Canvas) 
     return {
         "brain": brain,
         "face": inside & frontal & level & (skin > -depth) & ~brain,
-        "skin": inside & (skin > -np.float32(max(SKIN_MM, 0.8 * at.edge_mm))) & ~brain,
+        "skin": inside & (skin > -np.float32(skin_mm)) & ~brain,
     }
 
 

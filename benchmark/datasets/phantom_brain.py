@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,12 +12,13 @@ from scipy.ndimage import gaussian_filter, map_coordinates
 from refbench.datasets.phantom_person import Person
 from refbench.datasets.phantom_shapes import Canvas, capsule, ellipsoid, join, meet
 from refbench.datasets.phantom_tissue import Contrast
-from refbench.types import Voxels
+from refbench.types import Mask, Voxels
 
 STEP_MM = 4.0
 CORNER_MM = (-78.0, -108.0, -60.0)
 COUNT = (40, 51, 39)
-FOLD_CELL_MM = 3.6
+FOLD_CELL_MM = 3.2
+STEM_MM = ((-26.0, -60.0, -86.0), (26.0, 8.0, 10.0))
 HEMISPHERE_CENTRE = (26.0, -18.0, 12.0)
 
 
@@ -45,7 +47,7 @@ class Folds:
         px = np.abs(x)[:, None, None] - HEMISPHERE_CENTRE[0] + 0 * y[:, None] + 0 * z
         py, pz = (y - HEMISPHERE_CENTRE[1])[:, None] + 0 * px, z - HEMISPHERE_CENTRE[2] + 0 * px
         radius = np.sqrt(px**2 + (0.75 * py) ** 2 + pz**2) + 4.0
-        pull = 0.8 * 46.0 / radius + 0.2
+        pull = 0.62 * 46.0 / radius + 0.38
         side = np.where(x >= 0, 20.0, 0.0)[:, None, None]  # the two hemispheres do not mirror each other
         place = [px * pull / FOLD_CELL_MM + side, py * pull / FOLD_CELL_MM, pz * pull / FOLD_CELL_MM]
         field = map_coordinates(noise, place, order=3, mode="grid-wrap")
@@ -54,14 +56,21 @@ class Folds:
 
     def midline(self, at: Canvas) -> Voxels:
         """Where the fissure between the hemispheres lies, mm along x: it winds a little, as the falx does."""
-        winding: Voxels = np.float32(2.2) * np.sin(at.y / 13 + np.float32(self.phase)) * np.sin(at.z / 17 + 1)
+        aside = math.copysign(3.4, math.sin(self.phase))
+        winding: Voxels = np.float32(aside) + np.float32(1.6) * np.sin(at.y / 13 + np.float32(self.phase)) * np.sin(
+            at.z / 17 + 1
+        )
         return winding
 
-    def sample(self, at: Canvas) -> Voxels:
-        """Distance to the nearest sulcus, mm."""
-        place = [(p - np.float32(c)) / np.float32(STEP_MM) for p, c in zip((at.x, at.y, at.z), CORNER_MM, strict=True)]
-        sampled: Voxels = map_coordinates(self.distance, place, output=np.float32, order=1, mode="nearest")
-        return np.abs(sampled)
+    def sample(self, at: Canvas, within: Mask) -> Voxels:
+        """Distance to the nearest sulcus, mm; 99 where `within` is False, which saves most of the time."""
+        place = [
+            (p[within] - np.float32(c)) / np.float32(STEP_MM)
+            for p, c in zip((at.x, at.y, at.z), CORNER_MM, strict=True)
+        ]
+        sampled = np.full_like(at.x, 99)
+        sampled[within] = np.abs(map_coordinates(self.distance, place, output=np.float32, order=1, mode="nearest"))
+        return sampled
 
 
 def cavity_distance(person: Person, cranium: Voxels, at: Canvas) -> Voxels:
@@ -87,13 +96,18 @@ def paint_brain(person: Person, folds: Folds, contrast: Contrast, cavity: Voxels
     cerebrum = np.maximum(hull, np.float32(1.0) - below)
     cerebellum = join(_pair(at, (24, -57, -32), (36, 37, 30)), ellipsoid(at, (0, -62, -34), (16, 30, 30)), 6.0)
     cerebellum = np.maximum(np.maximum(cerebellum, hull), below + np.float32(1.0))
-    stem = _stem(at)
     at.paint(cavity, contrast.fluid)
     _paint_cerebellum(contrast, cerebellum, at)
     _paint_cerebrum(person, folds, contrast, cerebrum, at)
-    at.paint(stem, 0.94 * contrast.white)
+    brain: Voxels = np.minimum(cerebrum, cerebellum)
+    middle = at.crop(*STEM_MM)
+    if middle is not None:
+        stem = _stem(middle)
+        middle.paint(stem, 0.94 * contrast.white)
+        where = at.window(*STEM_MM)
+        brain[where] = np.minimum(brain[where], stem)
     _paint_centre(person, contrast, at)
-    return np.minimum(np.minimum(cerebrum, cerebellum), stem)
+    return brain
 
 
 def _pair(at: Canvas, centre: tuple[float, float, float], radii: tuple[float, float, float]) -> Voxels:
@@ -117,7 +131,7 @@ def _paint_cerebrum(person: Person, folds: Folds, contrast: Contrast, cerebrum: 
     """Fluid in sulci and between the hemispheres, cortex along every wall, white matter within."""
     worn = np.float32(person.atrophy)
     side = np.abs(at.x - folds.midline(at))
-    sulcus = folds.sample(at)
+    sulcus = folds.sample(at, cerebrum < at.edge_mm)
     depth = np.maximum(-np.maximum(cerebrum, np.float32(0.8) - side), 0)
     closing = np.maximum(depth - np.float32(14), 0) * np.float32(0.5)  # a sulcus ends some way in
     narrow = np.float32(0.55) + np.float32(0.9) * worn - depth * np.float32(0.03)
@@ -133,9 +147,10 @@ def _paint_cerebrum(person: Person, folds: Folds, contrast: Contrast, cerebrum: 
 def _sylvian(at: Canvas) -> Voxels:
     """The cleft above the temporal lobe, with the insula at its bottom: a thin sheet that rises towards the back."""
     side = np.abs(at.x)
-    slope = at.z - np.float32(-6.0) + np.float32(0.22) * (at.y - 0)
+    slope = at.z - np.float32(-6.0) + np.float32(0.22) * at.y
     sheet = np.sqrt((slope / np.float32(1.6)) ** 2 + (np.maximum(np.abs(at.y + 3) - 22, 0) / 2) ** 2)
-    return np.maximum(sheet - 1, np.float32(38) - side)
+    cleft: Voxels = np.maximum(sheet - 1, np.float32(38) - side)
+    return cleft
 
 
 def _paint_cerebellum(contrast: Contrast, cerebellum: Voxels, at: Canvas) -> None:

@@ -10,19 +10,8 @@ from refbench.datasets.phantom_tissue import Contrast
 from refbench.types import Voxels
 
 
-def paint_facial(surface: Surface, contrast: Contrast, skin: Voxels, at: Canvas) -> None:
-    """Paint it on the part of the canvas in front of the ears."""
-    low, high = (-75.0, -12.0, -150.0), (75.0, 130.0, 22.0)
-    part = at.crop(low, high)
-    if part is None:
-        return
-    skin = skin[at.window(low, high)]
-    _paint_jaws(surface, contrast, part)
-    _paint_nose(surface, contrast, skin, part)
-    _paint_orbits(surface, contrast, part)
-
-
-def _paint_jaws(surface: Surface, contrast: Contrast, at: Canvas) -> None:
+def paint_jaws(surface: Surface, contrast: Contrast, at: Canvas) -> None:
+    """Tongue, palate, teeth, mandible and masseter."""
     face = surface.person.face
     lip = surface.front_at(0, face.mouth_z + 5)
     chin = surface.front_at(0, face.menton_z + face.chin_height)
@@ -78,7 +67,8 @@ def _arc(
     part.paint(np.maximum(ring, behind), intensity)
 
 
-def _paint_nose(surface: Surface, contrast: Contrast, skin: Voxels, at: Canvas) -> None:
+def paint_nose(surface: Surface, contrast: Contrast, skin: Voxels, at: Canvas) -> None:
+    """Cartilage, nostrils, nasal cavity with septum and turbinates, and the sinuses; `skin` as in Surface.distance."""
     face = surface.person.face
     back_of_nose = surface.front_at(0, face.nasion_z + 6)
     base, root = face.subnasale_z, face.nasion_z
@@ -112,7 +102,8 @@ def _paint_nose(surface: Surface, contrast: Contrast, skin: Voxels, at: Canvas) 
         septum.paint(np.maximum(sheet, septum.y - np.float32(cavity_front)), 0.7 * contrast.muscle)
 
 
-def _paint_orbits(surface: Surface, contrast: Contrast, at: Canvas) -> None:
+def paint_orbits(surface: Surface, contrast: Contrast, at: Canvas) -> None:
+    """Bone, fat, optic nerve, muscles and eyeball with its lens."""
     face = surface.person.face
     z = face.nasion_z - 5.0
     for sign in (-1.0, 1.0):

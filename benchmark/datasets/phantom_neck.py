@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from refbench.datasets.phantom_shapes import Canvas, capsule
+from refbench.datasets.phantom_shapes import Canvas
 from refbench.datasets.phantom_tissue import Contrast
 
 
@@ -27,14 +27,14 @@ def paint_neck(contrast: Contrast, at: Canvas) -> None:
 
 
 def _paint_muscles(contrast: Contrast, at: Canvas) -> None:
-    """Bundles parted by thin seams of fat."""
-    box = ((-70.0, -90.0, -180.0), (70.0, 30.0, -48.0))
-    part = at.crop(*box)
+    """Thin seams of fat between layers of muscle that wind round the spine."""
+    part = at.crop((-80, -95, -180), (80, 80, -46))
     if part is None:
         return
-    for sign in (-1.0, 1.0):
-        for x, y, radius in ((12, -62, 9), (27, -52, 12), (42, -34, 10), (44, -8, 9), (18, -40, 8), (16, 0, 6)):
-            seam = capsule(part, (sign * x, y, -56), (sign * x * 0.92, y + 2, -180), radius)
-            part.paint(np.abs(seam + 0.2) - np.float32(0.45), 0.6 * contrast.muscle + 0.4 * contrast.fat)
-    for sign in (-1.0, 1.0):
-        part.rod((sign * 27, 0, -60), (sign * 25, 2, -180), 3.4, 1.2 * contrast.white)  # carotid and jugular inflow
+    around = np.sqrt(part.x * part.x + (part.y + 14) ** 2)
+    winding = np.sin(part.x / 9) * np.sin(part.y / 8 + part.z / 45)
+    seam = np.abs(np.sin(around / 4.2 + winding)) * np.float32(4.2) - np.float32(0.35)
+    bed = np.float32(4.2) - part.image * np.float32(5 / contrast.muscle)  # only where there is muscle
+    part.paint(np.maximum(seam, bed), 0.55 * contrast.muscle + 0.45 * contrast.fat)
+    for sign in (-1.0, 1.0):  # blood flows in bright
+        part.rod((sign * 30, -4, -62), (sign * 23, 6, -180), 2.6, 1.15 * contrast.white)

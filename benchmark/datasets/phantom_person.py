@@ -1,8 +1,8 @@
 """Who a phantom is: a few latent factors of a person, and the shape of head and face derived from them.
 
 Independent draws of every measure make monsters, so eight factors (size, length, width, prognathism, nose, soft tissue,
-age, sex) move the measures together and leave small residuals. Means and spreads follow adult craniofacial
-anthropometry (Farkas, "Anthropometry of the Head and Face", 2nd edition, 1994), rounded.
+age, sex) move the measures together and leave small residuals. Means and spreads are rounded estimates of adult
+craniofacial measures, checked by eye against the face template and real heads; they are fitted to no population.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ Sex = Literal["F", "M"]
 class Face:
     """Measures of one person's head and face; mm unless stated. They never change between sessions.
 
-    Heights are along z, depths along y, widths along x and between both sides. `hump`, `bend` and `turn_up` of the nose,
-    and everything with 0 as its neutral value, may be negative.
+    Heights are along z, depths along y, widths along x and between both sides. What has 0 as its neutral value (the
+    nose's hump, bend and turn up, prognathism, protrusion, slope, soft tissue) may be negative.
     """
 
     head_length: float
@@ -116,14 +116,14 @@ def draw_person(seed: int, number: int) -> Person:
         face_height=measure(113, 1.5, 3.0 * size, 3.5 * length, 3.2 * male),
         face_width=measure(135, 1.5, 2.0 * size, 3.5 * width, 2.5 * male, 1.5 * soft),
         jaw_width=measure(108, 2.0, 2.0 * size, 3.0 * width, 3.0 * male, 2.0 * soft),
-        prognathism=measure(0, 0.5, 2.2 * jut),
+        prognathism=measure(0, 0.4, 1.6 * jut),
         forehead_slope=measure(0, 1.5, 1.5 * male),
         brow_ridge=measure(2.5, 0.6, 1.0 * male, 0.4 * rough),
         eye_spacing=measure(63, 1.2, 1.0 * size, 1.2 * width),
         eye_depth=measure(11.0, 0.9, 0.8 * male, 0.6 * rough),
         eyelid_bulge=measure(8.0, 0.8, -0.3 * old),
         nose_height=measure(49, 1.2, 1.0 * size, 1.8 * length, 1.4 * male, 0.8 * old),
-        nose_projection=measure(17.0, 0.8, 2.0 * nose, 1.0 * male),
+        nose_projection=measure(14.5, 0.8, 1.8 * nose, 1.0 * male),
         nose_width=measure(34, 1.2, 1.2 * male, 0.8 * old, 1.0 * width, -0.6 * nose),
         nose_bridge_width=measure(12.5, 1.0, 0.8 * width, 0.5 * male),
         nose_bridge_depth=measure(5.5, 1.1, 1.0 * nose, 0.5 * male),
@@ -131,10 +131,10 @@ def draw_person(seed: int, number: int) -> Person:
         nose_turn_up=measure(0, 1.2, -0.8 * nose, -0.9 * old, -0.5 * male),
         nose_bend=measure(0, 1.0),
         upper_lip_height=measure(21, 0.9, 0.8 * length, 1.0 * male, 0.9 * old),
-        lip_fullness=measure(3.8, 0.4, -0.6 * old, 0.5 * soft, 0.3 * jut),
+        lip_fullness=measure(3.6, 0.4, -0.5 * old, 0.4 * soft, 0.2 * jut),
         lip_protrusion=measure(0, 0.6, 0.8 * jut),
         mouth_width=measure(51, 1.8, 1.2 * male, 1.2 * width),
-        chin_projection=measure(5.0, 1.2, 0.7 * male, -1.0 * jut),
+        chin_projection=measure(6.0, 1.2, 0.7 * male, -1.0 * jut),
         chin_height=measure(15, 1.0, 0.8 * length, 0.8 * male),
         chin_width=measure(38, 2.0, 3.0 * male, 1.2 * width),
         cheekbone=measure(3.5, 0.8, -0.5 * soft, 0.6 * rough),
@@ -148,8 +148,8 @@ def draw_person(seed: int, number: int) -> Person:
         face=face,
         age=round(age, 1),
         sex=sex,
-        skull=measure(6.0, 0.6),
-        scalp=measure(6.0, 0.4, 0.8 * soft),
+        skull=measure(5.5, 0.5),
+        scalp=measure(5.4, 0.4, 0.7 * soft),
         atrophy=float(np.clip((age - 35) / 55 + 0.08 * rng.normal(), 0, 1)),
         fold_seed=int(rng.integers(2**31)),
     )

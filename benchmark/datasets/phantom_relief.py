@@ -1,4 +1,4 @@
-"""The relief of a face: how far nose, lips, eyes, brow, cheeks and chin stand out of a smooth head, as a map over x and z."""
+"""The relief of a face: how far nose, lips, eyes, brow, cheeks and chin stand out of a smooth head, over x and z."""
 
 from __future__ import annotations
 
@@ -61,7 +61,8 @@ def _brow_and_eyes(face: Face, side: Map, z: Map) -> Map:
     slit = 2.2 * across * np.exp(-0.5 * ((z - eye[1] + 2.5 * across - 0.5) / 1.3) ** 2)
     crease = 1.4 * np.sqrt(across) * np.exp(-0.5 * ((z - eye[1] - 6.0 * across) / 1.8) ** 2)
     bag = 0.35 * face.nasolabial_fold * across * np.exp(-0.5 * ((z - eye[1] + 11 * np.sqrt(across)) / 2) ** 2)
-    return brow + glabella - socket - inner_corner + lids - slit - crease - bag
+    relief: Map = brow + glabella - socket - inner_corner + lids - slit - crease - bag
+    return relief
 
 
 def _cheeks(face: Face, side: Map, z: Map) -> Map:
@@ -72,14 +73,15 @@ def _cheeks(face: Face, side: Map, z: Map) -> Map:
     fold_x = face.nose_width / 2 + 3 + (mouth_x + 7 - face.nose_width / 2 - 3) * down
     between = np.exp(-0.5 * ((z - (face.subnasale_z + face.mouth_z) / 2) / 13) ** 2)
     fold = face.nasolabial_fold * between * np.exp(-0.5 * ((side - fold_x) / 3.2) ** 2)
-    return bone + flesh - fold
+    relief: Map = bone + flesh - fold
+    return relief
 
 
 def _mouth(face: Face, side: Map, z: Map) -> Map:
     half = face.mouth_width / 2
     line = face.mouth_z - 1.5 * (side / half) ** 2
     across = np.clip(1 - (side / (half + 3)) ** 2, 0, 1)
-    muzzle = 7.5 * _bump(side, z, (0, face.mouth_z + 5), (24, 22))
+    muzzle = 8.5 * _bump(side, z, (0, face.mouth_z + 6), (24, 24))
     muzzle = muzzle + (0.4 * face.prognathism + face.lip_protrusion) * _bump(side, z, (0, face.mouth_z), (19, 13))
     bow = 1.4 * np.exp(-0.5 * ((side - 5.5) / 4) ** 2)
     upper = face.lip_fullness * 0.8 * across * np.exp(-0.5 * ((z - line - 4.2 - 0.5 * bow) / 3.6) ** 2)
@@ -87,7 +89,7 @@ def _mouth(face: Face, side: Map, z: Map) -> Map:
     gap = 3.2 * np.sqrt(across) * np.exp(-0.5 * ((z - line) / 1.7) ** 2)
     corner = 1.6 * _bump(side, z, (half + 1, face.mouth_z - 1.5), (3.5, 4))
     groove = (face.subnasale_z + face.mouth_z) / 2 + 1
-    philtrum = 1.2 * _bump(side, z, (0, groove), (2.4, 5.5)) - 0.7 * _bump(side, z, (5.5, groove), (2, 5.5))
+    philtrum = 0.9 * _bump(side, z, (0, groove), (2.4, 5.5)) - 0.5 * _bump(side, z, (5.5, groove), (2, 5.5))
     relief: Map = muzzle + upper + lower - gap - corner - philtrum
     return relief
 
@@ -98,7 +100,8 @@ def _chin(face: Face, side: Map, z: Map) -> Map:
     fold_z = (face.mouth_z + chin_z) / 2 - 1.5
     fold = 2.4 * np.exp(-0.5 * ((z - fold_z) / 4.5) ** 2) * np.exp(-0.5 * (side / (face.mouth_width * 0.36)) ** 2)
     jaw = 0.6 * face.prognathism * _bump(side, z, (0, chin_z), (28, 22))
-    return pad - fold + jaw
+    relief: Map = pad - fold + jaw
+    return relief
 
 
 def _nose(face: Face, x: Map, z: Map) -> Map:
@@ -109,13 +112,13 @@ def _nose(face: Face, x: Map, z: Map) -> Map:
     off = np.abs(x - ridge_x)
     bridge = 1.0 + face.nose_bridge_depth
     dorsum = bridge * np.clip((face.nasion_z + 14 - z) / 18, 0, 1) ** 1.5
-    dorsum = dorsum + (face.nose_projection - bridge) * along
+    dorsum = dorsum + (face.nose_projection - bridge) * along * (1.15 - 0.15 * along)
     dorsum = dorsum + face.nose_hump * np.exp(-0.5 * ((along - 0.45) / 0.16) ** 2)
     half_width = face.nose_bridge_width / 2 + (face.nose_width / 3.0 - face.nose_bridge_width / 2) * along**1.6
-    ridge = dorsum * np.exp(-0.6 * (off / half_width) ** 2.1)
+    ridge = dorsum * np.exp(-0.6 * (off / half_width) ** (2.1 + 0.9 * along**2))
     wings = 0.45 * face.nose_projection * _bump(off, z, (face.nose_width / 2 - 6, base + 7), (4.6, 5.5))
     underside = base + 4.5 + 0.16 * (tip_z - base - 4.5) * np.clip(1 - off / 9, 0, 1) + 0.04 * off
-    body = gaussian_filter(np.maximum(ridge, wings) * (z > underside), 2.0 / STEP_MM)
+    body = gaussian_filter(np.maximum(ridge, wings) * (z > underside), 2.3 / STEP_MM)
     tip = 1.2 * _bump(off, z, (0, tip_z + 1), (6, 5))
     crease = 1.2 * _bump(off, z, (face.nose_width / 2 + 2.5, base + 7), (2.2, 6.0))
     relief: Map = body + tip - crease

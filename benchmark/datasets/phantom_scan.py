@@ -23,5 +23,5 @@ def make_head(recipe: Mapping[str, Any]) -> Head:
     tip = max(surface.front_at(0, person.face.subnasale_z + z) for z in (8, 10, 12, 14))
     affine, person_frame = place_grid(scanner, person, tip, scale, rng)
     anatomy = paint_person(surface, scanner.contrast, person_frame, grid_shape(scanner, scale))
-    voxels = scan_tissue(scanner, anatomy.intensity, scale, rng)
+    voxels = scan_tissue(scanner, anatomy.intensity, rng)
     return Head(voxels, affine, f"P{number:03d}", str(session), site, anatomy.labels)

@@ -67,8 +67,7 @@ def place_grid(
 ) -> tuple[Affine, Affine]:
     """Lay a person in the scanner.
 
-    Args:
-        nose_y: how far the nose reaches, mm in the person's frame.
+    `nose_y` is how far the nose reaches, mm in the person's frame.
 
     Returns:
         (4, 4) voxel index to the scanner's mm, and (4, 4) voxel index to mm of the person's own frame.
@@ -94,11 +93,11 @@ def place_grid(
     return scanner_of_grid @ in_grid_axes, person_frame @ in_grid_axes
 
 
-def scan_tissue(scanner: Scanner, tissue: Voxels, scale: float, rng: np.random.Generator) -> Voxels:
+def scan_tissue(scanner: Scanner, tissue: Voxels, rng: np.random.Generator) -> Voxels:
     """Turn relative tissue intensities into a magnitude image in the scanner's units.
 
     Rician noise: the magnitude of a complex signal with Gaussian noise in both channels (Gudbjartsson & Patz 1995).
-    Fewer, larger voxels average more, but the noise is kept as it is: a small head should be as hard as a large one.
+    A smaller `scale` keeps the noise as it is: fewer voxels should not make an easier head.
     """
     image = tissue
     voxel = np.array(scanner.shape) * scanner.voxel_mm / tissue.shape

@@ -7,12 +7,15 @@ The shapes are approximate signed distance fields: exact on their surface and to
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from refbench.types import Affine, Voxels
 
 Point = tuple[float, float, float]
+Distance = NDArray[np.floating[Any]]
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,8 @@ class Canvas:
         rows = shifted[:3].astype(np.float32)
         x, y, z = (r[0] * i[:, None, None] + r[1] * j[:, None] + (r[2] * k + r[3]) for r in rows)
         edge_mm = float(np.cbrt(abs(np.linalg.det(mm_of_index[:3, :3]))))
-        return cls(x, y, z, np.zeros(shape, np.float32), edge_mm, np.linalg.inv(shifted))
+        index_of_mm: Affine = np.linalg.inv(shifted).astype(np.float64)
+        return cls(x, y, z, np.zeros(shape, np.float32), edge_mm, index_of_mm)
 
     def window(self, low: Point, high: Point) -> tuple[slice, slice, slice]:
         """The voxels that may lie in a box of the person's frame (mm), with a margin for the fading edge."""
@@ -69,7 +73,7 @@ class Canvas:
         high = (centre[0] + reach[0], centre[1] + reach[1], centre[2] + reach[2])
         return self.crop(low, high)
 
-    def paint(self, distance: Voxels, intensity: float | Voxels) -> None:
+    def paint(self, distance: Distance, intensity: float) -> None:
         """Cover what lies inside `distance` < 0 with an intensity, faded over one voxel."""
         share = np.clip(np.float32(0.5) - distance / np.float32(self.edge_mm), 0, 1)
         share *= intensity - self.image
@@ -107,10 +111,16 @@ def ellipsoid(at: Canvas, centre: Point, radii: Point) -> Voxels:
     return scaled_distance(u, v, w, radii)
 
 
-def scaled_distance(u: Voxels, v: Voxels, w: Voxels, radii: Point) -> Voxels:
-    """Distance to the unit sphere of coordinates that were divided by `radii` (mm)."""
+def scaled_distance(u: Voxels, v: Voxels, w: Voxels, radii: Point, squareness: float = 0.0) -> Voxels:
+    """Distance to the unit sphere of coordinates that were divided by `radii` (mm).
+
+    `squareness` 0 is an ellipsoid, 1 a superellipsoid of the fourth power.
+    """
     a, b, c = u * u, v * v, w * w
-    q = np.sqrt(a + b + c)
+    total = a + b + c
+    if squareness > 0:
+        total = np.sqrt(total * total - np.float32(2 * squareness) * (a * b + b * c + c * a))
+    q = np.sqrt(total)
     a /= np.float32(radii[0] ** 2)
     b /= np.float32(radii[1] ** 2)
     c /= np.float32(radii[2] ** 2)
@@ -132,21 +142,21 @@ def capsule(at: Canvas, start: Point, end: Point, radius: float) -> Voxels:
     return distance
 
 
-def join(a: Voxels, b: Voxels, blend_mm: float) -> Voxels:
+def join(a: Distance, b: Distance, blend_mm: float) -> Voxels:
     """Union of two shapes with a fillet of `blend_mm` (polynomial smooth minimum)."""
     h = np.maximum(np.float32(blend_mm) - np.abs(a - b), 0)
     joined: Voxels = np.minimum(a, b) - h * h * np.float32(0.25 / blend_mm)
     return joined
 
 
-def meet(a: Voxels, b: Voxels, blend_mm: float) -> Voxels:
+def meet(a: Distance, b: Distance, blend_mm: float) -> Voxels:
     """Intersection of two shapes with a rounded edge of `blend_mm`."""
     h = np.maximum(np.float32(blend_mm) - np.abs(a - b), 0)
     common: Voxels = np.maximum(a, b) + h * h * np.float32(0.25 / blend_mm)
     return common
 
 
-def ramp(values: Voxels, low: float, high: float) -> Voxels:
+def ramp(values: Distance, low: float, high: float) -> Voxels:
     """0 below `low`, 1 above `high`, smooth between."""
     t = np.clip((values - np.float32(low)) / np.float32(high - low), 0, 1)
     smooth: Voxels = t * t * (3 - 2 * t)

@@ -76,7 +76,9 @@ class Surface:
     def front_at(self, x: float, z: float) -> float:
         """Where the skin lies on the line along y at x and z, mm: an anchor for what lies beneath."""
         y = np.arange(40, 135, 0.5, dtype=np.float32)[None, :, None]
-        at = Canvas(np.full_like(y, x), y, np.full_like(y, z), np.zeros_like(y), 1.0, np.eye(4))
+        index_of_mm = np.diag([1.0, 2.0, 1.0, 1.0])
+        index_of_mm[:3, 3] = -x, -80.0, -z
+        at = Canvas(np.full_like(y, x), y, np.full_like(y, z), np.zeros_like(y), 1.0, index_of_mm)
         outside = np.flatnonzero(self._face(at)[0, :, 0] > 0)
         return float(y[0, outside[0] if len(outside) else -1, 0])
 
@@ -95,7 +97,7 @@ class Surface:
         skin = smooth
         skin[features] = (skin[features] - height * frontal) * (1 - frontal * (1 - cosine))
         face = self.person.face
-        under = face.menton_z + 0.22 * (np.float32(70 + face.prognathism) - at.y) - at.z
+        under = face.menton_z - 5 + 0.22 * (np.float32(70 + face.prognathism) - at.y) - at.z
         lower = meet(skin, under * np.float32(0.97), 16.0)
         return meet(lower, np.maximum(np.float32(-22) - at.y, at.z - np.float32(8)), 18.0)
 
@@ -105,10 +107,10 @@ def cranium_distance(face: Face, at: Canvas) -> Voxels:
     half = (face.head_width / 2, face.head_length / 2, face.head_height - 8)
     y = at.y + np.float32(4.5)
     z = at.z - np.float32(8.0)
-    y = y + np.float32(0.0007 * face.forehead_slope) * np.maximum(z, 0) * np.maximum(y, 0) / 10
+    y = y + np.float32(0.0022 * face.forehead_slope) * np.maximum(z, 0) * np.maximum(y, 0) / 10
     narrow = 1 - np.float32(0.0011) * (y + 22)
     return scaled_distance(
-        at.x / (np.float32(half[0]) * narrow), y / np.float32(half[1]), z / np.float32(half[2]), half
+        at.x / (np.float32(half[0]) * narrow), y / np.float32(half[1]), z / np.float32(half[2]), half, squareness=0.2
     )
 
 
@@ -142,7 +144,8 @@ def _ear(face: Face, at: Canvas, skin: Voxels, sign: float) -> Voxels:
     inner = np.sqrt(((q - 0.62) * np.float32(broad)) ** 2 + (outward - 0.5) ** 2) - np.float32(1.7)
     ear = join(join(rim, bowl, 2.0), np.maximum(inner, np.float32(2.0) - behind), 2.0)
     canal = np.sqrt((behind - 6) ** 2 + (up + 4) ** 2 + (outward * np.float32(0.55)) ** 2) - np.float32(4.0)
-    return np.maximum(join(skin, ear, 4.0), -canal)
+    pierced: Voxels = np.maximum(join(skin, ear, 4.0), -canal)
+    return pierced
 
 
 _SOFTEN = np.exp(-0.5 * (np.arange(-12, 13) / 5.0) ** 2)

@@ -1,0 +1,43 @@
+# One virtual environment for all targets; a target repeated does only what has changed.
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+PIP = $(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt
+
+.PHONY: run test slow check readme clean
+
+## run: set everything up and run the demo suite to its leaderboard
+run: $(VENV)/.installed
+	$(BIN)/refbench run suites/demo.yaml
+
+## test: set everything up and run the tests
+test: $(VENV)/.tools
+	$(BIN)/python -m pytest -n 2
+
+## slow: the tests that take minutes
+slow: $(VENV)/.tools
+	$(BIN)/python -m pytest -m slow
+
+## check: format, lint
+check: $(VENV)/.tools
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+## readme: run the demo and put its leaderboard and its picture into README.md
+readme: $(VENV)/.installed
+	$(BIN)/python docs/make_readme.py
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(PIP) torch
+	$(PIP) --editable .
+	touch $@
+
+$(VENV)/.tools: pyproject.toml constraints.txt $(VENV)/.installed
+	$(PIP) --editable ".[dev]"
+	touch $@
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info

@@ -1,0 +1,177 @@
+"""Where the face is: registers the face template to a head, and warps the template's regions there.
+
+The registration is niimath's `-allineate` (affine, 12 parameters), run as a program of its own.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import tempfile
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from refbench.anonymizers.template import Atlas, template_face, template_head
+from refbench.errors import DataError, PluginError
+from refbench.geometry import head_mask
+from refbench.types import Affine, Head, Mask
+
+SAMPLING_MM = 2.0
+"""niimath looks at a volume every 2 mm of its world, whatever its voxels are."""
+
+SCORED_MARGIN_MM = 5.0
+"""Privacy metrics look this far beyond the skin."""
+
+
+def registration_versions() -> dict[str, str]:
+    """The versions of the program and the atlas that decide a registration; part of an anonymizer's cache key.
+
+    Raises:
+        PluginError: one of them is not installed.
+    """
+    return {name: _installed(name) for name in ("niimath", "pydeface")}
+
+
+def register(head: Head) -> Affine:
+    """Find the affine that takes template millimetres to this head's millimetres.
+
+    niimath samples every 2 mm, and finer than its voxels a head has nothing to show. Where a head's voxels are larger,
+    both volumes' millimetres are shrunk until one voxel measures 2 mm: eight times less work for voxels of 4 mm.
+
+    Args:
+        head: a whole head; its intensities may have any scale.
+
+    Returns:
+        float64 (4, 4), RAS+ millimetres of the template to RAS+ millimetres of the head.
+
+    Raises:
+        PluginError: niimath or pydeface cannot be used.
+        DataError: niimath failed on this head, or what it found is no head.
+    """
+    voxel_mm = float(np.prod(head.voxel_mm) ** (1 / 3))
+    shrink = np.diag([*[SAMPLING_MM / max(SAMPLING_MM, voxel_mm)] * 3, 1.0])
+    template = template_head()
+    found = _allineate(
+        moving=Atlas(head.voxels, shrink @ head.affine),
+        fixed=Atlas(template.voxels, shrink @ template.affine),
+        name=head.subject or "this head",
+    )
+    to_head: Affine = np.linalg.inv(shrink) @ found @ shrink
+    return to_head
+
+
+def warp(atlas: Atlas, head: Head) -> NDArray[np.float32]:
+    """Bring a region of template space onto the head's grid, trilinear, with `head.registration` where it is there.
+
+    Beyond the template's edges its outermost voxels go on: chins and noses often reach further than the template.
+
+    Args:
+        atlas: the region, 0-1.
+        head: its grid decides.
+
+    Returns:
+        float32 of the head's shape, 0-1.
+
+    Raises:
+        PluginError, DataError: as `register`, when the head has no registration yet.
+    """
+    from scipy import ndimage
+
+    to_head = head.registration if head.registration is not None else register(head)
+    to_atlas = np.linalg.inv(to_head @ atlas.affine) @ head.affine
+    warped: NDArray[np.float32] = ndimage.affine_transform(
+        atlas.voxels,
+        to_atlas[:3, :3],
+        to_atlas[:3, 3],
+        output_shape=head.voxels.shape,
+        output=np.float32,
+        order=1,
+        mode="nearest",
+    )
+    return warped
+
+
+def face_region(head: Head) -> NDArray[np.float32]:
+    """The template's face mask on the head's grid: float32 (x, y, z), 0-1, 1 = face, air in front of it included.
+
+    Raises:
+        PluginError, DataError: as `register`, when the head has no registration yet.
+    """
+    return warp(template_face(), head)
+
+
+def scored_face(head: Head) -> Mask:
+    """Where privacy metrics look in a head without a `face` label.
+
+    Args:
+        head: the original, never a released head.
+
+    Returns:
+        bool (x, y, z): where `face_region` is above 0.5, in the head or at most 5 mm in front of its skin.
+
+    Raises:
+        PluginError, DataError: as `register`, when the head has no registration yet; DataError for a constant volume.
+    """
+    from scipy import ndimage
+
+    face = face_region(head) > 0.5
+    scored = np.zeros_like(face)
+    if not face.any():
+        return scored
+    box = bounding_box(face, np.ceil(SCORED_MARGIN_MM / head.voxel_mm).astype(int))
+    air = ~head_mask(head.voxels, head.voxel_mm)[box]
+    from_skin_mm = ndimage.distance_transform_edt(air, sampling=head.voxel_mm)
+    # Without any head in the box, the transform measures to nowhere.
+    scored[box] = face[box] & (from_skin_mm <= SCORED_MARGIN_MM) & (not air.all())
+    return scored
+
+
+def bounding_box(mask: Mask, margin: NDArray[np.int_]) -> tuple[slice, slice, slice]:
+    """The smallest box around a mask that is not empty, grown by `margin` voxels (3,), cut at the volume's edges."""
+    slices = []
+    for axis in range(3):
+        inside = np.flatnonzero(mask.any(axis=tuple({0, 1, 2} - {axis})))
+        slices.append(slice(max(0, int(inside[0] - margin[axis])), int(inside[-1] + margin[axis] + 1)))
+    return slices[0], slices[1], slices[2]
+
+
+def _allineate(moving: Atlas, fixed: Atlas, name: str) -> Affine:
+    """Run niimath: float64 (4, 4) from the fixed volume's millimetres to the moving one's."""
+    import nibabel
+    from niimath import bin_path
+
+    with tempfile.TemporaryDirectory(prefix="refbench-register-") as path:
+        folder = Path(path)
+        for volume, file in ((moving, "head.nii"), (fixed, "template.nii")):
+            image = nibabel.Nifti1Image(volume.voxels, volume.affine)  # type: ignore[no-untyped-call]
+            nibabel.save(image, folder / file)
+        command = [str(bin_path), "head.nii", "-allineate", "template.nii", "-savemat", "affine.json", "aligned.nii"]
+        try:
+            done = subprocess.run(command, cwd=folder, capture_output=True, text=True, errors="replace", check=False)
+        except OSError as problem:
+            raise PluginError(f"niimath cannot be run ({problem}). Install it again: pip install niimath") from problem
+        result = folder / "affine.json"
+        if done.returncode != 0 or not result.exists():
+            said = " / ".join((done.stderr or done.stdout).strip().splitlines()[-3:])
+            raise DataError(
+                f"niimath could not register {name} to the face template (exit status {done.returncode}): "
+                f"{said or 'it said nothing'}. Check that the volume is a whole head, T1-weighted."
+            )
+        found: Affine = np.array(json.loads(result.read_text())["fixed_to_moving"], dtype=np.float64)
+    scales = np.linalg.svd(found[:3, :3], compute_uv=False)
+    if not (np.isfinite(found).all() and np.linalg.det(found[:3, :3]) > 0 and scales[2] > 0.4 and scales[0] < 2.5):
+        raise DataError(
+            f"niimath registered {name} to the face template by an affine that no head has (stretched by "
+            f"{scales[2]:.2f} to {scales[0]:.2f}). Check that the volume is a whole head and its voxel size is right."
+        )
+    return found
+
+
+def _installed(distribution: str) -> str:
+    try:
+        return version(distribution)
+    except PackageNotFoundError as problem:
+        raise PluginError(f"{distribution} is not installed. Run: pip install {distribution}") from problem

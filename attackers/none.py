@@ -1,0 +1,34 @@
+"""No attack: what everybody sees who opens the released volume."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import ClassVar, Literal
+
+from refbench.attackers.base import Attacker, Reconstructor, TrainingContext
+from refbench.types import Images, ReleasedSlices, SlicePairs
+
+
+class NoAttack(Attacker):
+    """The anonymized image itself; nothing is learnt."""
+
+    needs: ClassVar[Literal["paired", "unpaired", "nothing"]] = "nothing"
+
+    def fit(self, train: SlicePairs, validation: SlicePairs, context: TrainingContext) -> Reconstructor:
+        """Look at nothing."""
+        return Unchanged()
+
+    def load(self, folder: Path, device: str = "cpu") -> Reconstructor:
+        """Read nothing."""
+        return Unchanged()
+
+
+class Unchanged(Reconstructor):
+    """Returns what was released."""
+
+    def reconstruct(self, released: ReleasedSlices) -> Images:
+        """A copy of the released images, bit by bit."""
+        return released.images.copy()
+
+    def save(self, folder: Path) -> None:
+        """Write nothing: there is nothing to keep."""

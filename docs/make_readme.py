@@ -1,0 +1,92 @@
+"""Runs the demo suite, and puts its printed leaderboard and a picture made from its phantoms into README.md.
+
+`make readme` calls it. Nothing between the markers in README.md is ever typed.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from refbench.leaderboard import View, build_leaderboard
+from refbench.plan import Cell, Plan, build_plan
+from refbench.results import Run, load_run, run_folder
+from refbench.store import Store, default_store
+from refbench.suite import load_suite
+
+ROOT = Path(__file__).resolve().parents[1]
+SUITE = ROOT / "suites" / "demo.yaml"
+PICTURE = ROOT / "docs" / "demo.png"
+GAP = 4
+
+
+def main() -> None:
+    """Run, picture, text."""
+    command = [sys.executable, "-m", "refbench"]
+    subprocess.run([*command, "run", str(SUITE)], cwd=ROOT, check=True)
+    store = Store(ROOT / default_store())
+    suite = load_suite(str(SUITE))
+    run = load_run(run_folder(suite, store))
+    boards = [
+        subprocess.run(
+            [*command, "leaderboard", run.folder.name, *options], cwd=ROOT, check=True, capture_output=True, text=True
+        ).stdout.rstrip()
+        for options in ([], ["--region", "changed", "--metric", "correlation", "--attackers"])
+    ]
+    draw(build_plan(suite, store), run, store).save(PICTURE)
+    text = (ROOT / "README.md").read_text()
+    for name, board in zip(("leaderboard", "attackers"), boards, strict=True):
+        begin, end = f"<!-- {name}: make readme -->\n", f"<!-- end of {name} -->"
+        before, rest = text.split(begin)
+        text = f"{before}{begin}```\n{board}\n```\n{rest[rest.index(end) :]}"
+    (ROOT / "README.md").write_text(text)
+
+
+def draw(plan: Plan, run: Run, store: Store) -> Image.Image:
+    """A row per anonymizer: original, released, reconstructed by the strongest attack, what is still wrong.
+
+    The slice is the middle one of the test person whose score is the median under that attack: never a picked one.
+    """
+    rows = [_row(plan, cell, run, store) for cell in _strongest(plan, run)]
+    return Image.fromarray(np.vstack(rows))
+
+
+def _strongest(plan: Plan, run: Run) -> list[Cell]:
+    board = build_leaderboard([run], View(region="changed")).rows.set_index("anonymizer")
+    cells = []
+    for number, hidden in enumerate(plan.suite.anonymizers):
+        if hidden.name in ("blur", "face_removal"):
+            attacker = board.loc[hidden.label, "attacker"]
+            cells += [
+                cell
+                for cell in plan.cells
+                if cell.anonymizer == number and plan.suite.attackers[cell.attacker].label == attacker
+            ]
+    return cells
+
+
+def _row(plan: Plan, cell: Cell, run: Run, store: Store) -> NDArray[np.uint8]:
+    hidden, attacker = plan.suite.anonymizers[cell.anonymizer], plan.suite.attackers[cell.attacker]
+    scores = run.scores.query(
+        "anonymizer == @hidden.label and attacker == @attacker.label and region == 'changed' and metric == 'correlation'"
+    )
+    means = scores.groupby("subject")["value"].mean().sort_values()
+    median = means.index[len(means) // 2]
+    tested = plan.tested[cell.anonymizer]
+    place = next(i for i, item in enumerate(tested) if item.scan.subject == median)
+    count = plan.suite.file.slices.count
+    folder = store.folder(tested[place].slices[cell.anonymizer].key)
+    original, released = (np.load(folder / f"{name}.npy")[count // 2] for name in ("original", "anonymized"))
+    rebuilt = np.load(store.folder(cell.reconstruct.key) / "reconstructed.npy")[place * count + count // 2]
+    tiles = [original, released, rebuilt, np.abs(rebuilt - original)]
+    enlarged = [np.kron(tile, np.ones((3, 3))) for tile in tiles]
+    padded = [np.pad(tile, GAP, constant_values=1) for tile in enlarged]
+    return np.round(np.hstack(padded) * 255).astype(np.uint8)
+
+
+main()

@@ -1,0 +1,102 @@
+import os
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from refbench.datasets.ixi import IXI
+from refbench.errors import DataError
+
+NAMES = ("IXI013-HH-1212-T1.nii.gz", "IXI002-Guys-0828-T1.nii.gz", "IXI035-IOP-0873-T1.nii.gz")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name in (*NAMES, "IXI013-HH-1212-T2.nii.gz", "IXI1-HH-1-T1.nii.gz", "IXI013-HH-1212-T1.json", "README.md"):
+        (tmp_path / name).touch()
+    return tmp_path
+
+
+def test_names_say_subject_and_site(folder: Path) -> None:
+    scans = IXI(path=folder).scans()
+    assert [(scan.subject, scan.session, scan.site) for scan in scans] == [
+        ("IXI002", "1", "Guys"),
+        ("IXI013", "1", "HH"),
+        ("IXI035", "1", "IOP"),
+    ]
+    assert [scan.files for scan in scans] == [(folder / name,) for name in sorted(NAMES)]
+    assert not any(scan.facts for scan in scans)
+
+
+def test_files_may_lie_in_a_folder_t1_with_the_table_beside_it(tmp_path: Path) -> None:
+    (tmp_path / "T1").mkdir()
+    for name in NAMES:
+        (tmp_path / "T1" / name).touch()
+    (tmp_path / "participants.csv").write_text("id,site,age,sex\nIXI013-HH-1212,HH,46.71,M\nIXI999-HH-0001,HH,1,F\n")
+    facts = {scan.subject: dict(scan.facts) for scan in IXI(path=tmp_path).scans()}
+    assert facts == {"IXI002": {}, "IXI013": {"age": 46.71, "sex": "M"}, "IXI035": {}}
+    assert IXI(path=tmp_path / "T1").scans() == IXI(path=tmp_path).scans()
+
+
+def test_a_table_that_is_named_goes_before_the_one_found(folder: Path, tmp_path: Path) -> None:
+    (folder / "participants.csv").write_text("id,age\nIXI013-HH-1212,1\n")
+    (folder / "mine.csv").write_text("id,age\nIXI013-HH-1212,2\n")
+    assert IXI(path=folder, sites=("HH",)).scans()[0].facts == {"age": 1}
+    assert IXI(path=folder, sites=("HH",), csv=folder / "mine.csv").scans()[0].facts == {"age": 2}
+    with pytest.raises(DataError, match=r"gone\.csv: cannot be read"):
+        IXI(path=folder, csv=folder / "gone.csv").scans()
+
+
+def test_sites_and_limit(folder: Path) -> None:
+    assert [scan.site for scan in IXI(path=folder, sites=("IOP", "Guys")).scans()] == ["Guys", "IOP"]
+    assert [scan.subject for scan in IXI(path=folder, limit=2).scans()] == ["IXI002", "IXI013"]
+    assert [scan.subject for scan in IXI(path=folder, sites=("HH", "IOP"), limit=1).scans()] == ["IXI013"]
+    for wrong in ({"sites": ("London",)}, {"sites": ()}, {"limit": 0}):
+        with pytest.raises(ValidationError):
+            IXI(path=folder, **wrong)
+
+
+def test_a_site_without_files(folder: Path) -> None:
+    (folder / NAMES[0]).unlink()
+    with pytest.raises(DataError, match="no T1 file of the sites HH"):
+        IXI(path=folder, sites=("HH",)).scans()
+
+
+def test_two_files_of_one_subject(folder: Path) -> None:
+    (folder / "IXI013-HH-9999-T1.nii").touch()
+    with pytest.raises(DataError, match=r"IXI013-HH-1212-T1\.nii\.gz and .*IXI013-HH-9999-T1\.nii are both"):
+        IXI(path=folder).scans()
+
+
+def test_folders_that_cannot_be_used(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="gone: no such folder"):
+        IXI(path=tmp_path / "gone").scans()
+    (tmp_path / "IXI013-HH-1212-T2.nii.gz").touch()
+    with pytest.raises(DataError, match="no file is named like"):
+        IXI(path=tmp_path).scans()
+
+
+def test_a_head_carries_what_the_scan_says(folder: Path) -> None:
+    voxels = np.arange(60, dtype=np.float32).reshape(3, 4, 5)
+    nib.save(nib.Nifti1Image(voxels, np.eye(4)), folder / NAMES[0])
+    dataset = IXI(path=folder, sites=("HH",))
+    head = dataset.load(dataset.scans()[0])
+    assert (head.subject, head.site, head.session) == ("IXI013", "HH", "1")
+    np.testing.assert_array_equal(head.voxels, voxels)
+
+
+def test_real_heads() -> None:
+    path = Path(os.environ.get("REFBENCH_IXI", "../shared/ixi_hh_2mm"))
+    if not path.is_dir():
+        pytest.skip(f"real IXI heads are not at {path} (set REFBENCH_IXI)")
+    dataset = IXI(path=path)
+    scans = dataset.scans()
+    assert len(scans) > 1
+    assert {scan.site for scan in scans} == {"HH"}
+    assert all(scan.facts["sex"] in ("M", "F") and 18 < float(scan.facts["age"]) < 100 for scan in scans)
+    head = dataset.load(scans[0])
+    assert nib.aff2axcodes(head.affine) == ("R", "A", "S")  # stored posterior, superior, right
+    assert head.voxels.shape == (90, 120, 120)
+    np.testing.assert_allclose(head.voxel_mm, 2, atol=1e-3)

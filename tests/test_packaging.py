@@ -1,0 +1,153 @@
+"""The layout: folders, entry points, import directions, what is installed."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+import tomllib
+import venv
+from pathlib import Path
+
+import pytest
+
+from refbench.registry import KINDS, Registry
+
+ROOT = Path(__file__).resolve().parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+FOLDERS = {"refbench": "benchmark", **{f"refbench.{name}": name for name in ("anonymizers", "attackers", "metrics")}}
+
+
+def test_every_folder_with_modules_is_a_package() -> None:
+    listed = set(PROJECT["tool"]["setuptools"]["packages"])
+    there = {"refbench.suites"}
+    for package, folder in FOLDERS.items():
+        for init in (ROOT / folder).rglob("__init__.py"):
+            inner = init.parent.relative_to(ROOT / folder).parts
+            there.add(".".join([package, *inner]))
+    assert listed == there
+
+
+def test_every_plugin_class_has_an_entry_point() -> None:
+    values = {value for kind in KINDS for value in PROJECT["project"]["entry-points"][f"refbench.{kind}s"].values()}
+    bases = {"Anonymizer", "Attacker", "Metric", "Dataset"}
+    classes = set()
+    folders = {**FOLDERS, "refbench.datasets": "benchmark/datasets"}
+    for package, folder in folders.items():
+        if package == "refbench":
+            continue
+        for file in (ROOT / folder).glob("*.py"):
+            for node in ast.parse(file.read_text()).body:
+                names = {base.id for base in getattr(node, "bases", []) if isinstance(base, ast.Name)}
+                if isinstance(node, ast.ClassDef) and names & bases:
+                    classes.add(f"{package}.{file.stem}:{node.name}")
+    assert classes == values
+
+
+@pytest.mark.parametrize("folder", ["benchmark", "anonymizers", "attackers", "metrics", "suites"])
+def test_a_folder_imported_by_its_bare_name_says_what_to_do(folder: str) -> None:
+    code = f"import {folder}"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode != 0
+    assert "pip install -e ." in done.stderr
+
+
+ALLOWED = {"refbench.types", "refbench.plugin", "refbench.errors", "refbench.geometry"}
+
+
+@pytest.mark.parametrize("folder", ["anonymizers", "attackers", "metrics"])
+def test_plugins_import_only_what_lies_below_them(folder: str) -> None:
+    for file in (ROOT / folder).glob("*.py"):
+        for name in _imports(file):
+            if name.startswith("refbench"):
+                assert name in ALLOWED or name.startswith(f"refbench.{folder}"), f"{file.name} imports {name}"
+
+
+def test_the_machine_knows_no_concrete_plugin() -> None:
+    concrete = {
+        value.partition(":")[0]
+        for kind in KINDS
+        for value in PROJECT["project"]["entry-points"][f"refbench.{kind}s"].values()
+    }
+    for file in (ROOT / "benchmark").rglob("*.py"):
+        if file.parent.name == "datasets":
+            continue
+        assert not concrete & set(_imports(file)), file
+
+
+def _imports(file: Path) -> list[str]:
+    names = []
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            names.append(node.module or "")
+    return names
+
+
+def test_listing_plugins_loads_neither_torch_nor_scipy() -> None:
+    code = (
+        "import sys; from refbench.cli import app; from typer.testing import CliRunner;"
+        "result = CliRunner().invoke(app, ['list']); assert result.exit_code == 0, result.output;"
+        "assert 'broken' not in result.output, result.output;"
+        "print([name for name in ('torch', 'scipy', 'pandas', 'nibabel', 'skimage') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_no_file_is_too_long() -> None:
+    lengths = {
+        file.name: len(file.read_text().splitlines())
+        for folder in FOLDERS.values()
+        for file in (ROOT / folder).rglob("*.py")
+    }
+    assert max(lengths.values()) <= 400
+    assert sorted(lengths.values())[len(lengths) // 2] <= 130
+
+
+def test_suites_are_shipped_and_valid() -> None:
+    from refbench.suite import load_suite
+
+    for file in (ROOT / "suites").glob("*.yaml"):
+        assert load_suite(file.stem).path.name == file.name
+
+
+@pytest.mark.slow
+def test_a_third_party_plugin_is_installed_and_used(tmp_path: Path) -> None:
+    """The example package goes by pip into an environment beside the installed refbench, and into a suite."""
+    builder = venv.EnvBuilder(with_pip=True)
+    builder.create(tmp_path / "venv")
+    python = tmp_path / "venv" / "bin" / "python"
+    site = subprocess.run(
+        [python, "-c", "import site; print(site.getsitepackages()[0])"], capture_output=True, text=True, check=True
+    ).stdout.strip()
+    # The environment sees what this one has (torch is large), as a user's environment would.
+    here = [path for path in sys.path if path.endswith("site-packages")]
+    Path(site, "here.pth").write_text("\n".join(f"import site; site.addsitedir({path!r})" for path in here))
+    pip = [python, "-m", "pip", "install", "--quiet", "--no-deps", str(ROOT / "tests" / "plugin_example")]
+    subprocess.run(pip, check=True, capture_output=True)
+    refbench = [python, "-m", "refbench"]
+    listed = subprocess.run([*refbench, "list"], capture_output=True, text=True, check=True, cwd=tmp_path).stdout
+    assert "shave" in listed
+    assert "refbench-example" in listed
+    assert "broken: anonymizer 'broken_example'" in " ".join(listed.split())
+    suite = tmp_path / "example.yaml"
+    suite.write_text(
+        f"plugins: [{ROOT / 'tests' / 'tiny_plugins.py'}]\n"
+        "dataset: tiny_heads\nslices: {count: 3, size: 24, spacing_mm: 16}\nsplit: {test: 2, validation: 1}\n"
+        "anonymizers: [shave: {depth_mm: [40, 80]}]\nattackers: [none]\nmetrics: [mean_error]\n"
+    )
+    done = subprocess.run([*refbench, "run", suite], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "shave(depth_mm=80)" in done.stdout
+
+
+def test_registry_finds_what_the_project_declares() -> None:
+    registry = Registry.discover()
+    assert not registry.problems
+    for kind in KINDS:
+        names = {entry.name for entry in registry.of_kind(kind) if entry.origin == "refbench"}
+        assert names == set(PROJECT["project"]["entry-points"][f"refbench.{kind}s"])
+        for entry in registry.of_kind(kind):
+            assert entry.load()

@@ -1,0 +1,199 @@
+"""A suite from its file to its tables, through the command line and real processes."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import Workplace
+
+from refbench.results import load_run
+
+
+def test_a_suite_runs_to_its_leaderboard_and_the_second_time_does_nothing(workplace: Workplace) -> None:
+    suite = workplace.suite("anonymizers: [identity, smear: {reach: [1, 3]}]\nattackers: [none, offset]")
+    first = workplace.refbench("run", suite)
+    assert first.returncode == 0, first.stderr
+    assert "smear(reach=3)" in first.stdout
+    loads, fits = workplace.count("load"), workplace.count("fit")
+    assert (loads, fits) == (8, 3)
+
+    second = workplace.refbench("run", suite)
+    assert second.returncode == 0
+    assert (workplace.count("load"), workplace.count("fit")) == (loads, fits)
+    assert "0 to run" in workplace.refbench("plan", suite).stdout
+
+    run = load_run(workplace.run_folder())
+    scores = run.scores
+    # 2 test people x 3 slices x 4 regions, for 3 releases and 6 attacks
+    assert len(scores) == 2 * 3 * 4 * (3 + 6)
+    whole = scores[(scores["region"] == "whole") & (scores["condition"] == "anonymized")]
+    means = whole.groupby("anonymizer")["value"].mean()
+    assert means["identity"] == pytest.approx(1)
+    assert means["smear(reach=1)"] > means["smear(reach=3)"]
+
+
+def test_leaderboard_formats_agree_to_the_last_digit(workplace: Workplace) -> None:
+    suite = workplace.suite("anonymizers: [identity, smear]")
+    workplace.refbench("run", suite)
+    csv = workplace.refbench("leaderboard", "--format", "csv", "--region", "whole").stdout
+    (workplace.folder / "board.csv").write_text(csv)
+    table = pd.read_csv(workplace.folder / "board.csv")
+    rows = json.loads(workplace.refbench("leaderboard", "--format", "json", "--region", "whole").stdout)["rows"]
+    for line, (_, row) in zip(rows, table.iterrows(), strict=True):
+        assert line["anonymizer"] == row["anonymizer"]
+        assert line["reconstructed_correlation_whole_all"] == row["reconstructed_correlation_whole_all"]
+    assert table["anonymizer"].tolist() == ["smear", "identity"]  # the safer one first
+    markdown = workplace.refbench("leaderboard", "--format", "markdown").stdout
+    assert markdown.startswith("| rank | anonymizer |")
+
+
+def test_same_suite_same_seed_same_table(workplace: Workplace) -> None:
+    suite = workplace.suite("attackers: [none, offset, mean_face]")
+    workplace.refbench("run", suite, "--store", "one")
+    workplace.refbench("run", suite, "--store", "two")
+    tables = [
+        next((workplace.folder / store / "runs").glob("*/scores.parquet")).read_bytes() for store in ("one", "two")
+    ]
+    assert tables[0] == tables[1]
+
+
+@pytest.mark.parametrize(
+    ("fault", "status", "message"),
+    [
+        ("raise", "failed", "no nose in sight"),
+        ("shape", "invalid output", "shape (23, 24, 24)"),
+        ("nan", "invalid output", "NaN"),
+        ("type", "invalid output", "ndarray, not a Head"),
+        ("affine", "invalid output", "another affine"),
+        ("segfault", "crashed", "SIGSEGV"),
+        ("exit", "crashed", "exit code 7"),
+        ("hang", "timed out", "limits.minutes"),
+    ],
+)
+def test_an_anonymizer_that_fails_is_recorded_and_stops_only_its_own_cells(
+    workplace: Workplace, fault: str, status: str, message: str
+) -> None:
+    suite = workplace.suite(
+        f"anonymizers: [identity, smear: {{fault: {fault}}}]\ndataset: {{tiny_heads: {{people: 4}}}}\n"
+        "split: {test: 1, validation: 0}\n"
+        f"limits: {{minutes: {0.02 if fault == 'hang' else 5}}}"
+    )
+    result = workplace.refbench("run", suite)
+    assert result.returncode == 3
+    assert "Traceback" not in result.stdout + result.stderr
+    run = load_run(workplace.run_folder())
+    own = run.subjects[run.subjects["anonymizer"] == f"smear(fault={fault})"]
+    assert set(own["outcome"]) == {status}
+    assert own["note"].str.contains(message, regex=False).all()
+    ended = run.cells.set_index("anonymizer")["status"]
+    assert ended["identity"] == "ok"
+    assert ended[f"smear(fault={fault})"] != "ok"
+    board = json.loads(workplace.refbench("leaderboard", "--format", "json").stdout)["rows"]
+    assert {row["anonymizer"]: row["rank"] for row in board} == {"identity": 1, f"smear(fault={fault})": None}
+
+
+def test_subjects_on_which_an_anonymizer_failed_are_counted_not_dropped(workplace: Workplace) -> None:
+    suite = workplace.suite("anonymizers: [smear: {fault: raise, every: 2}]")
+    result = workplace.refbench("run", suite)
+    assert result.returncode == 3
+    run = load_run(workplace.run_folder())
+    failed = int((run.subjects["outcome"] == "failed").sum())
+    assert 0 < failed < 8
+    board = json.loads(workplace.refbench("leaderboard", "--format", "json").stdout)["rows"]
+    assert board[0]["failed"] == failed
+    assert board[0]["scans"] == 8
+
+
+def test_the_mask_of_what_changed_is_derived_not_believed(workplace: Workplace) -> None:
+    suite = workplace.suite("anonymizers: [smear: {fault: claim}]")
+    workplace.refbench("run", suite)
+    subjects = load_run(workplace.run_folder()).subjects
+    assert set(subjects["outcome"]) == {"face left"}
+    assert set(subjects["note"]) == {"the nose is still there"}
+    assert (subjects["changed"].astype(float) == 0).all()
+
+
+@pytest.mark.parametrize(
+    ("fault", "status", "message"),
+    [
+        ("raise", "failed", "diverged"),
+        ("segfault", "crashed", "SIGSEGV"),
+        ("memory", "out of memory", "allocate"),
+        ("shape", "invalid output", "must be float32"),
+        ("nan", "invalid output", "NaN"),
+    ],
+)
+def test_an_attacker_that_dies_leaves_a_row_and_every_finished_job(
+    workplace: Workplace, fault: str, status: str, message: str
+) -> None:
+    suite = workplace.suite(f"attackers: [none, offset: {{fault: {fault}}}]")
+    result = workplace.refbench("run", suite)
+    assert result.returncode == 3
+    assert "Traceback" not in result.stdout + result.stderr
+    cells = load_run(workplace.run_folder()).cells.set_index("attacker")
+    assert cells.loc["none", "status"] == "ok"
+    assert cells.loc[f"offset(fault={fault})", "status"] == status
+    assert message in cells.loc[f"offset(fault={fault})", "error"]
+    board = json.loads(workplace.refbench("leaderboard", "--format", "json").stdout)["rows"]
+    assert board[0]["rank"] is None
+    assert status in board[0]["missing"]
+
+
+def test_a_head_that_cannot_be_read_costs_only_its_subject(workplace: Workplace) -> None:
+    suite = workplace.suite("dataset: {tiny_heads: {people: 9, broken: [4]}}")
+    result = workplace.refbench("run", suite)
+    assert result.returncode == 3
+    assert "head_4.nii.gz is cut short" in result.stderr
+    run = load_run(workplace.run_folder())
+    assert set(run.subjects[run.subjects["subject"] == "T04"]["part"]) == {"excluded"}
+    assert set(run.cells["status"]) == {"ok"}
+
+
+def test_failures_are_kept_until_asked_for(workplace: Workplace) -> None:
+    suite = workplace.suite("attackers: [none, offset: {fault: raise}]")
+    workplace.refbench("run", suite)
+    assert workplace.count("fit") == 1
+    assert workplace.refbench("run", suite).returncode == 3
+    assert workplace.count("fit") == 1
+    plan = workplace.refbench("plan", suite).stdout
+    assert "kept" in plan
+    assert "diverged" in plan
+    workplace.refbench("run", suite, "--retry")
+    assert workplace.count("fit") == 2
+
+
+def test_nobody_left_for_a_part_of_the_split_is_one_message(workplace: Workplace) -> None:
+    suite = workplace.suite("dataset: {tiny_heads: {people: 1}}")
+    result = workplace.refbench("run", suite)
+    assert result.returncode == 1
+    assert "leave 1 to train" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_a_site_with_one_subject_is_said_and_trained_on(workplace: Workplace) -> None:
+    suite = workplace.suite("dataset: {tiny_heads: {people: 5, sites: [A, A, A, A, B]}}")
+    result = workplace.refbench("run", suite)
+    assert result.returncode == 0
+    assert "site B has one subject" in result.stdout
+    subjects = load_run(workplace.run_folder()).subjects
+    assert set(subjects[subjects["site"] == "B"]["part"]) == {"train"}
+
+
+def test_plan_says_why_a_job_must_run(workplace: Workplace) -> None:
+    workplace.refbench("run", workplace.suite("attackers: [offset: {pause: 0.0}]"))
+    suite = workplace.suite("seeds: [3]\nattackers: [offset: {pause: 0.0}]")
+    plan = workplace.refbench("plan", suite).stdout
+    assert "seed 0 → 3" in plan
+    assert workplace.count("fit") == 1  # it ran nothing
+
+
+def test_reconstructions_follow_the_test_scans(workplace: Workplace) -> None:
+    """Scores of the condition `reconstructed` belong to the subject they are said to belong to."""
+    workplace.refbench("run", workplace.suite("anonymizers: [smear]\nattackers: [none]\nsplit: {test: 4}"))
+    scores = load_run(workplace.run_folder()).scores
+    wide = scores.pivot_table(index=["subject", "slice", "region"], columns="condition", values="value")
+    assert len(wide)
+    np.testing.assert_array_equal(wide["anonymized"], wide["reconstructed"])
