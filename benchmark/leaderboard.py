@@ -56,8 +56,9 @@ def build_leaderboard(runs: Sequence[Run], view: View) -> Leaderboard:
     """Rank the anonymizers of one or more runs, lowest score of the strongest attack first.
 
     Raises:
-        RefbenchError: the runs hold no such metric, region or site, or no scores at all.
+        RefbenchError: the runs were made on other data or slices, or hold no such metric, region or site.
     """
+    _comparable(runs)
     scores = pd.concat([run.scores for run in runs], ignore_index=True)
     if scores.empty:
         raise RefbenchError("this run has no scores: see `refbench plan SUITE` for what failed")
@@ -153,6 +154,15 @@ def _ranked(rows: list[dict[str, Any]]) -> pd.DataFrame:
     leading = ["rank", "anonymizer", "attacker", "seed", "subjects", "scans", "failed", "missing"]
     table["rank"] = table["rank"].astype("Int64")
     return table[[*leading, *(name for name in table.columns if name not in leading)]]
+
+
+def _comparable(runs: Sequence[Run]) -> None:
+    for run in runs[1:]:
+        for what in ("dataset", "slices", "split"):
+            if run.info.get(what) != runs[0].info.get(what):
+                raise RefbenchError(
+                    f"{run.folder.name} and {runs[0].folder.name} cannot be ranked together: they differ in {what}"
+                )
 
 
 def _complete(row: dict[str, Any]) -> bool:

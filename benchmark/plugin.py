@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -50,6 +51,8 @@ class Plugin(BaseModel):
     def label(self, name: str) -> str:
         """What tables call it, given the name it is registered by: `blur(strength_mm=4)`."""
         shown = self.model_dump(mode="json", exclude_unset=True)
+        # Of a path only the name: tables are shared, the folders of a machine are nobody's business.
+        shown |= {key: value.name for key in shown if isinstance(value := getattr(self, key), Path)}
         inside = ", ".join(f"{key}={_plain(value)}" for key, value in shown.items())
         return f"{name}({inside})" if inside else name
 

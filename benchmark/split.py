@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
@@ -84,26 +83,18 @@ def _count(asked: float, total: int) -> int:
 
 
 def _draw(sites: dict[str, str], count: int, rng: np.random.Generator, spare: int = 1) -> list[str]:
-    """Draw `count` subjects so that every site gives its share (largest remainder), and keeps at least `spare`."""
+    """Draw `count` subjects so that every site stands for itself and gives its share, and keeps at least `spare`."""
     members = {site: [s for s, own in sites.items() if own == site] for site in sorted(set(sites.values()))}
     open_places = {site: len(people) - spare for site, people in members.items()}
     count = min(count, sum(open_places.values()))
-    shares = {site: count * len(people) / max(1, len(sites)) for site, people in members.items()}
-    given = {site: min(int(shares[site]), open_places[site]) for site in members}
-    # Every site that can spare somebody is represented before any site gives a second person more than its share.
-    for site in _by_need(given, shares, open_places):
-        if sum(given.values()) >= count:
-            break
-        given[site] += 1
-    while sum(given.values()) < count:
-        site = max((s for s in members if given[s] < open_places[s]), key=lambda s: shares[s] - given[s])
-        given[site] += 1
+    shares = {site: count * len(people) / len(sites) for site, people in members.items()}
+    given = dict.fromkeys(members, 0)
+    for _ in range(count):
+        able = [site for site in members if given[site] < open_places[site]]
+        # First a site that nobody stands for yet, then the one that is furthest below its share.
+        neediest = max(able, key=lambda site: (given[site] == 0, shares[site] - given[site]))
+        given[neediest] += 1
     drawn: list[str] = []
     for site, people in members.items():
         drawn += [people[i] for i in sorted(rng.permutation(len(people))[: given[site]])]
     return sorted(drawn, key=list(sites).index)
-
-
-def _by_need(given: dict[str, int], shares: dict[str, float], open_places: dict[str, int]) -> Sequence[str]:
-    able = [site for site in given if given[site] < open_places[site]]
-    return sorted(able, key=lambda site: (given[site] > 0, given[site] - shares[site]))

@@ -216,7 +216,10 @@ class _SuiteReader:
                 )
                 continue
             for item in self._instances(registry, kind, name, {} if params is None else params, inner, folder):
-                if any(item.name == other.name and item.params == other.params for other in chosen):
+                if any(
+                    (item.name, item.params) == (other.name, other.params) or item.label == other.label
+                    for other in chosen
+                ):
                     self._problem(f"{item.label} stands here twice", where)
                 chosen.append(item)
         if kind == "dataset" and len(chosen) > 1:

@@ -72,9 +72,12 @@ def _strongest(plan: Plan, run: Run) -> list[Cell]:
 
 def _row(plan: Plan, cell: Cell, run: Run, store: Store) -> NDArray[np.uint8]:
     hidden, attacker = plan.suite.anonymizers[cell.anonymizer], plan.suite.attackers[cell.attacker]
-    scores = run.scores.query(
-        "anonymizer == @hidden.label and attacker == @attacker.label and region == 'changed' and metric == 'correlation'"
-    )
+    scores = run.scores[
+        (run.scores["anonymizer"] == hidden.label)
+        & (run.scores["attacker"] == attacker.label)
+        & (run.scores["region"] == "changed")
+        & (run.scores["metric"] == "correlation")
+    ]
     means = scores.groupby("subject")["value"].mean().sort_values()
     median = means.index[len(means) // 2]
     tested = plan.tested[cell.anonymizer]

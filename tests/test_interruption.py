@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import time
 from pathlib import Path
@@ -69,7 +68,7 @@ def _open_files(folder: Path) -> list[str]:
     held = []
     for link in Path("/proc").glob("[0-9]*/fd/*"):
         try:
-            target = os.readlink(link)
+            target = str(link.readlink())
         except OSError:
             continue
         if target.startswith(str(folder)):

@@ -63,14 +63,17 @@ def test_every_site_that_is_tested_also_trains(sites: dict[str, str], options: S
     st.floats(0.05, 0.6),
     st.integers(0, 10**6),
 )
-def test_test_subjects_are_stratified_to_within_one_person(sizes: dict[str, int], share: float, seed: int) -> None:
+def test_every_site_is_tested_and_gives_its_share_to_within_one_person(sizes: dict[str, int], share: float, seed: int) -> None:
     sites = cohort(**sizes)
     parts = split_subjects(sites, SplitOptions(test=share, validation=0, seed=seed))
     tested = members(parts, "test", sites)
     total = sum(tested.values())
     assert total == max(1, round(share * len(sites)))
-    for site, size in sizes.items():
-        assert abs(tested[site] - total * size / len(sites)) < 1
+    shares = {site: total * size / len(sites) for site, size in sizes.items()}
+    if total >= len(sizes):
+        assert min(tested.values()) >= 1  # a small site gets more than its share rather than nobody
+    if min(shares.values()) >= 1:
+        assert all(abs(tested[site] - shares[site]) <= 1 for site in sizes)
 
 
 def test_the_numbers_of_ixi() -> None:

@@ -1,6 +1,7 @@
 """A metric in three lines."""
 
 import numpy as np
+
 from refbench.metrics.base import Metric
 from refbench.types import Images, Region
 

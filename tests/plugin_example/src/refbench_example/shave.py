@@ -1,6 +1,7 @@
 """Removes the foremost part of the head."""
 
 import numpy as np
+
 from refbench.anonymizers.base import Anonymizer
 from refbench.plugin import param
 from refbench.types import Head
