@@ -185,7 +185,8 @@ def warm_server(*, deep: bool) -> Iterator[None]:
     variables = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
     before = {name: os.environ.get(name) for name in variables}
     os.environ.update(dict.fromkeys(variables, "1"))  # jobs run side by side: one thread each unless they ask
-    modules = ["refbench.worker", "refbench.jobs.preload", *(["torch"] if deep else [])]
+    # The command line too: every process looks at the program it was started from, and imports what that imports.
+    modules = ["refbench.cli", "refbench.jobs.preload", *(["torch"] if deep else [])]
     multiprocessing.get_context("forkserver").set_forkserver_preload(modules)
     try:
         forkserver.ensure_running()

@@ -14,7 +14,8 @@ import re
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from importlib.metadata import EntryPoint, entry_points
+from functools import cache
+from importlib.metadata import EntryPoint, EntryPoints, entry_points
 from pathlib import Path
 from types import ModuleType
 
@@ -91,7 +92,7 @@ class Registry:
         """List entry points of all installed distributions, then the plug-in classes in `files`."""
         registry = cls({})
         for kind in KINDS:
-            for point in entry_points(group=f"refbench.{kind}s"):
+            for point in _installed().select(group=f"refbench.{kind}s"):
                 registry._add(Entry(kind, point.name, point.dist.name if point.dist else "unknown", entry_point=point))
         for path in files:
             registry.add_file(path)
@@ -132,6 +133,11 @@ class Registry:
         except KeyError:
             names = [entry.name for entry in self.of_kind(kind)]
             raise PluginError(f"unknown {kind} {name!r}{closest(name, names)}") from None
+
+
+@cache
+def _installed() -> EntryPoints:
+    return entry_points()  # reads every distribution's metadata: once per process
 
 
 def plugin_module(path: Path) -> ModuleType:

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from refbench import registry
+
 SHARED = Path(__file__).resolve().parents[1] / ".." / "shared"
 
 
@@ -85,6 +87,12 @@ class Workplace:
         """The folder of the only run."""
         (folder,) = (self.folder / "store" / "runs").iterdir()
         return folder
+
+
+@pytest.fixture(autouse=True)
+def fresh_registry() -> None:
+    """Tests install and remove distributions within one process."""
+    registry._installed.cache_clear()
 
 
 @pytest.fixture

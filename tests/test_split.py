@@ -63,7 +63,9 @@ def test_every_site_that_is_tested_also_trains(sites: dict[str, str], options: S
     st.floats(0.05, 0.6),
     st.integers(0, 10**6),
 )
-def test_every_site_is_tested_and_gives_its_share_to_within_one_person(sizes: dict[str, int], share: float, seed: int) -> None:
+def test_every_site_is_tested_and_gives_its_share_to_within_one_person(
+    sizes: dict[str, int], share: float, seed: int
+) -> None:
     sites = cohort(**sizes)
     parts = split_subjects(sites, SplitOptions(test=share, validation=0, seed=seed))
     tested = members(parts, "test", sites)

@@ -1,4 +1,4 @@
-"""Imported once by the server that job processes are forked from, so that no job pays for it."""
+"""Imported once by the server that job processes are forked from, so that no job pays for what all of them need."""
 
 import numpy
 import scipy.fft
@@ -11,5 +11,12 @@ import refbench.jobs.reconstruct
 import refbench.jobs.score
 import refbench.jobs.slice
 import refbench.jobs.train
+import refbench.worker
+from refbench.provenance import environment
+from refbench.registry import Registry
+
+# Both are kept: no job asks again for versions and hardware, or for what is installed.
+environment()
+Registry.discover()
 
 __all__ = ["numpy", "refbench", "scipy"]
