@@ -8,7 +8,7 @@ import shutil
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -54,15 +54,20 @@ class LocalEngine:
     stop: threading.Event = field(default_factory=threading.Event)
     _speak: threading.Lock = field(default_factory=threading.Lock)
 
-    def run(self, shards: Sequence[Sequence[Job]], *, deep: bool = False) -> None:
-        """Run what the store lacks. `deep`: trainings that want a GPU each, or else all cores.
+    def run(self, shards: Sequence[Sequence[Job]], *, deep: int = 0) -> None:
+        """Run what the store lacks.
+
+        Args:
+            shards: independent of each other; jobs within one run in their order.
+            deep: how many trainings of this suite want a GPU each, or else share the cores; 0: not these shards. It
+                counts finished ones too, so that a resumed run computes with the same number of threads.
 
         Raises:
             KeyboardInterrupt: the user asked to stop; running jobs are ended first, finished ones are kept.
         """
         cards = len(gpus()) if deep else 0
-        threads = min(self.slots, MOST_THREADS) if deep else 1
-        slots = cards or max(1, self.slots // threads)
+        slots = cards or (min(self.slots, deep) if deep else self.slots)
+        threads = max(1, min(self.slots // slots, MOST_THREADS)) if deep else 1
         pool = ThreadPoolExecutor(slots)
         try:
             futures = [pool.submit(self._run_shard, shard, i % cards if cards else None, threads)
@@ -176,10 +181,11 @@ def _death(exit_code: int | None) -> tuple[Status, str]:
 
 
 @contextmanager
-def warm_server(*, deep: bool) -> Iterator[None]:
-    """Start the server that all jobs are forked from, with what they import loaded already.
+def warm_server(kinds: Container[str], *, deep: bool) -> Iterator[None]:
+    """Start the server that all jobs are forked from, with what they need loaded already.
 
     Args:
+        kinds: kinds of the jobs to come; where heads are registered, the face template is read once for all.
         deep: load torch too.
     """
     variables = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
@@ -187,6 +193,7 @@ def warm_server(*, deep: bool) -> Iterator[None]:
     os.environ.update(dict.fromkeys(variables, "1"))  # jobs run side by side: one thread each unless they ask
     # The command line too: every process looks at the program it was started from, and imports what that imports.
     modules = ["refbench.cli", "refbench.jobs.preload", *(["torch"] if deep else [])]
+    modules += ["refbench.jobs.preload_template"] if "register" in kinds else []
     multiprocessing.get_context("forkserver").set_forkserver_preload(modules)
     try:
         forkserver.ensure_running()

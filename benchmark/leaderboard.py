@@ -117,6 +117,7 @@ def _row(
     metrics: set[str],
 ) -> dict[str, Any]:
     row: dict[str, Any] = {"anonymizer": anonymizer, "attacker": cell["attacker"], "seed": cell["seed"]}
+    row |= {name: cell.get(name, "{}") for name in ("anonymizer_params", "attacker_params")}
     for region in regions:
         for metric in sorted(metrics):
             for condition, attacker, seed in (

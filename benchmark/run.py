@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from refbench.attackers.base import Attacker
 from refbench.engine import Listener, LocalEngine, warm_server
 from refbench.job import LASTING, Job
 from refbench.plan import Plan, build_plan
@@ -66,15 +67,17 @@ def execute(
     if slots:
         engine.slots = slots
     names = [name for name, _ in plan.stages()]
-    if any(_open(job, store) for job in jobs):
-        with warm_server(deep=any(_open(job, store) for job in jobs if job.kind == "train")):
+    kinds = {job.kind for job in jobs if _open(job, store)}
+    if kinds:
+        deep = any(isinstance(chosen.plugin, Attacker) and chosen.plugin.gpu for chosen in suite.attackers)
+        with warm_server(kinds, deep=deep and "train" in kinds):
             for number, name in enumerate(names):
                 shards = build_plan(suite, store).stages()[number][1]
                 waiting = [[job for job in shard if _open(job, store)] for shard in shards]
                 waiting = [shard for shard in waiting if shard]
                 if waiting:
                     progress.stage(name, sum(map(len, waiting)))
-                    engine.run(waiting, deep=name.endswith("(deep)"))
+                    engine.run(waiting, deep=len(shards) if name.endswith("(deep)") else 0)
     plan = build_plan(suite, store)
     jobs = list(plan.jobs())
     info = {
