@@ -92,7 +92,7 @@ class Registry:
         """List entry points of all installed distributions, then the plug-in classes in `files`."""
         registry = cls({})
         for kind in KINDS:
-            for point in _installed().select(group=f"refbench.{kind}s"):
+            for point in _installed(f"refbench.{kind}s"):
                 registry._add(Entry(kind, point.name, point.dist.name if point.dist else "unknown", entry_point=point))
         for path in files:
             registry.add_file(path)
@@ -136,8 +136,8 @@ class Registry:
 
 
 @cache
-def _installed() -> EntryPoints:
-    return entry_points()  # reads every distribution's metadata: once per process
+def _installed(group: str) -> EntryPoints:
+    return entry_points(group=group)  # reads every distribution's metadata: once per process
 
 
 def plugin_module(path: Path) -> ModuleType:

@@ -52,9 +52,7 @@ def write_results(plan: Plan, store: Store, info: dict[str, Any]) -> Run:
     folder = run_folder(plan.suite, store)
     folder.mkdir(parents=True, exist_ok=True)
     scores, cells, subjects = score_table(plan, store), cell_table(plan, store), subject_table(plan, store)
-    temporary = folder / ".scores.parquet"
-    scores.to_parquet(temporary, index=False)
-    temporary.replace(folder / "scores.parquet")
+    write_atomically(folder / "scores.parquet", scores.to_parquet(index=False))
     write_atomically(folder / "cells.csv", cells.to_csv(index=False))
     write_atomically(folder / "subjects.csv", subjects.to_csv(index=False))
     write_atomically(folder / "suite.yaml", plan.suite.text)

@@ -26,11 +26,11 @@ from refbench.fingerprint import file_digest
 from refbench.job import Job
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """Replace a small text file; readers see the old or the new one, never a part."""
+def write_atomically(path: Path, content: str | bytes) -> None:
+    """Replace a small file; readers see the old or the new one, never a part."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
-    temporary.write_text(text, encoding="utf-8")
+    temporary.write_bytes(content.encode() if isinstance(content, str) else content)
     temporary.replace(path)
 
 
