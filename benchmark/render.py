@@ -45,13 +45,14 @@ def to_markdown(board: Leaderboard) -> str:
 
 def _flat(board: Leaderboard) -> tuple[list[str], list[list[str]]]:
     headers = ["rank", "anonymizer", "strongest attack" if not board.view.attackers else "attack"]
+    attacks = _attack_names(board)
     for metric in board.metrics:
-        headers += [f"{metric} {site}" for site in (*board.sites, "all [95 %]")]
+        headers += [f"{metric} {site}" for site in _site_headers(board)]
         headers += [f"{metric} {region}" for region in board.regions[1:]]
     headers += ["failed", "missing"] if _has_trouble(board) else []
     lines = []
     for _, row in board.rows.iterrows():
-        line = [_rank(row), row["anonymizer"], row["attacker"]]
+        line = [_rank(row), row["anonymizer"], attacks[row["attacker"], row["seed"]]]
         for metric in board.metrics:
             for region, site in _places(board):
                 pair = [_figure(row, condition, metric, region, site) for condition in ("anonymized", "reconstructed")]
@@ -63,7 +64,31 @@ def _flat(board: Leaderboard) -> tuple[list[str], list[list[str]]]:
 
 def _places(board: Leaderboard) -> list[tuple[str, str]]:
     own = board.regions[0]
-    return [*((own, site) for site in (*board.sites, "all")), *((region, "all") for region in board.regions[1:])]
+    sites = board.sites if len(board.sites) > 1 else ()
+    return [*((own, site) for site in (*sites, "all")), *((region, "all") for region in board.regions[1:])]
+
+
+def _site_headers(board: Leaderboard) -> list[str]:
+    """Of one site only there is nothing to tell apart."""
+    return [*board.sites, "all [95 %]"] if len(board.sites) > 1 else [f"{board.sites[0]} [95 %]"]
+
+
+def _attack_names(board: Leaderboard) -> dict[tuple[str, int], str]:
+    """Attackers by the parameters that tell them from others of the same name; CSV and JSON have all of them."""
+    rows = board.rows
+    params = {label: json.loads(text) for label, text in zip(rows["attacker"], rows["attacker_params"], strict=True)}
+    names = {}
+    for label, own in params.items():
+        name = label.partition("(")[0]
+        rivals = [other for known, other in params.items() if known.partition("(")[0] == name]
+        telling = [key for key in own if any(other.get(key) != own[key] for other in rivals)]
+        inside = ", ".join(f"{key}={own[key]}" for key in telling)
+        names[label] = f"{name}({inside})" if inside else name
+    several = rows["seed"].nunique() > 1
+    return {
+        (label, seed): names[label] + (f" seed {seed}" if several else "")
+        for label, seed in zip(rows["attacker"], rows["seed"], strict=True)
+    }
 
 
 def to_terminal(board: Leaderboard, width: int) -> RenderableType:
@@ -79,12 +104,13 @@ def _table(board: Leaderboard, metrics: tuple[str, ...]) -> Table:
     for name in ("", "anonymizer", ""):
         table.add_column(name, justify="right" if not name and not table.columns else "left", no_wrap=bool(name))
     for metric in metrics:
-        for number, site in enumerate((*board.sites, "all [95 %]")):
+        for number, site in enumerate(_site_headers(board)):
             table.add_column(f"{metric}\n{site}" if number == 0 else f"\n{site}", justify="right", no_wrap=True)
         for region in board.regions[1:]:
             table.add_column(f"in\n{region}", justify="right", no_wrap=True)
     if _has_trouble(board):
         table.add_column("\nfailed", justify="right")
+    attacks = _attack_names(board)
     previous = None
     for _, row in board.rows.iterrows():
         first = row["anonymizer"] != previous
@@ -95,7 +121,9 @@ def _table(board: Leaderboard, metrics: tuple[str, ...]) -> Table:
                 _rank(row), Text(row["anonymizer"]), "released", *_cells(board, row, metrics, "anonymized"), *trouble,
                 style="dim",
             )  # fmt: skip
-        table.add_row("", "", Text(f"↳ {row['attacker']}"), *_cells(board, row, metrics, "reconstructed"))
+        table.add_row(
+            "", "", Text(f"↳ {attacks[row['attacker'], row['seed']]}"), *_cells(board, row, metrics, "reconstructed")
+        )
         if row["missing"] and first:
             table.add_row("", Text(f"no rank: {row['missing']}", style="yellow"))
     return table
@@ -141,6 +169,7 @@ def _captions(board: Leaderboard) -> list[str]:
     return [
         f"Region {view.region}, {tested} test subjects. Rank 1 hides best: by {view.by} of the strongest attack.",
         "released: what the anonymizer gives away; ↳ the strongest attack on it (`none`: no attack beats the release).",
+        "–: undefined, since nothing was changed or the image is constant there.",
         *board.notes,
     ]
 

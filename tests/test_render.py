@@ -24,7 +24,7 @@ def figures(value: float) -> dict[str, float]:
 
 
 def make_board(*, trouble: bool = False, attackers: bool = False) -> Leaderboard:
-    facts = {"seed": 0, "subjects": 4, "scans": 9, "failed": 0, "missing": ""}
+    facts = {"seed": 0, "attacker_params": "{}", "subjects": 4, "scans": 9, "failed": 0, "missing": ""}
     rows = [
         {"rank": 1, "anonymizer": "removal", "attacker": "gan", **facts, **figures(THIRD)},
         {"rank": 2, "anonymizer": "blur(strength_mm=4)", "attacker": "none", **facts, **figures(TINY)},
@@ -97,7 +97,7 @@ def test_markdown_says_whether_attacks_are_all_or_the_strongest() -> None:
 
 
 def test_captions_say_what_is_shown() -> None:
-    end = to_markdown(make_board()).splitlines()[-3:]
+    end = to_markdown(make_board()).splitlines()[-4:]
     assert end[0] == "Region front_half, 4 test subjects. Rank 1 hides best: by correlation of the strongest attack."
     assert end[-1] == "a note"
 
@@ -154,3 +154,28 @@ def test_output_to_a_file_is_wide_and_plain() -> None:
     shown = stream.getvalue()
     assert "\x1b" not in shown
     assert any("removal" in line and len(line) > 100 for line in shown.splitlines())
+
+
+def test_attacks_are_named_by_what_tells_them_apart() -> None:
+    board = make_board(attackers=True)
+    board.rows["attacker"] = ["gan(steps=5, width=8)", "gan(steps=5, width=16)", "none"]
+    board.rows["attacker_params"] = ['{"steps": 5, "width": 8}', '{"steps": 5, "width": 16}', "{}"]
+    lines = text(board, 200)
+    assert "↳ gan(width=8) " in lines
+    assert "↳ gan(width=16) " in lines
+    assert "↳ none " in lines
+
+
+def test_seeds_are_told_apart() -> None:
+    board = make_board(attackers=True)
+    board.rows["attacker"], board.rows["seed"] = "gan", [0, 1, 0]
+    lines = text(board, 200)
+    assert "↳ gan seed 0 " in lines
+    assert "↳ gan seed 1 " in lines
+
+
+def test_a_single_site_is_one_column() -> None:
+    board = make_board()
+    single = Leaderboard(board.rows, ("HH",), board.metrics, board.regions, board.view, board.notes)
+    assert "HH [95 %]" in text(single, 200)
+    assert " all " not in text(single, 200)
