@@ -17,7 +17,8 @@ from refbench.errors import DataError, RefbenchError, SuiteError
 from refbench.registry import KINDS, Registry, closest
 from refbench.store import Store, default_store
 
-OK, WRONG_SUITE, FAILURES, INTERRUPTED = 0, 2, 3, 130
+OK, CANNOT, FAILURES, INTERRUPTED = 0, 2, 3, 130
+"""All went well; a suite, its data or a request is wrong; a run with failures; stopped by the user."""
 
 app = typer.Typer(
     name="refbench",
@@ -216,12 +217,9 @@ def main() -> NoReturn:
     """Run the command line; errors meant for the user become one message and an exit code, never a traceback."""
     try:
         app(standalone_mode=True)
-    except SuiteError as error:
-        errors.print(Text(str(error)), soft_wrap=True)
-        sys.exit(WRONG_SUITE)
     except RefbenchError as error:
-        errors.print(Text(f"error: {error}"), soft_wrap=True)
-        sys.exit(1)
+        errors.print(Text(str(error)), soft_wrap=True)
+        sys.exit(CANNOT)
     except BrokenPipeError:
         sys.exit(1)
     sys.exit(OK)

@@ -168,7 +168,7 @@ def test_failures_are_kept_until_asked_for(workplace: Workplace) -> None:
 def test_nobody_left_for_a_part_of_the_split_is_one_message(workplace: Workplace) -> None:
     suite = workplace.suite("dataset: {tiny_heads: {people: 1}}")
     result = workplace.refbench("run", suite)
-    assert result.returncode == 1
+    assert result.returncode == 2
     assert "leave 1 to train" in result.stderr
     assert "Traceback" not in result.stderr
 
