@@ -133,13 +133,20 @@ class FileHashes:
         self.changed = False
 
     def digest(self, path: Path) -> str:
-        """SHA-256 of the file's bytes, read only if size or time of change differ from the last time."""
-        facts = path.stat()
-        entry = self.known.get(str(path))
-        if entry is None or entry[:2] != [facts.st_size, facts.st_mtime_ns]:
-            entry = [facts.st_size, facts.st_mtime_ns, file_digest(path)]
-            self.known[str(path)] = entry
-            self.changed = True
+        """SHA-256 of the file's bytes, read only if size or time of change differ from the last time.
+
+        Of a file that cannot be read, why not: loading it will fail, cost its subject alone, and be tried again as
+        soon as it can be read.
+        """
+        try:
+            facts = path.stat()
+            entry = self.known.get(str(path))
+            if entry is None or entry[:2] != [facts.st_size, facts.st_mtime_ns]:
+                entry = [facts.st_size, facts.st_mtime_ns, file_digest(path)]
+                self.known[str(path)] = entry
+                self.changed = True
+        except OSError as error:
+            return f"unreadable: {error.strerror}"
         return str(entry[2])
 
     def save(self) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from refbench.errors import StoreError
+from refbench.fingerprint import file_digest
 from refbench.job import Job
 from refbench.store import FileHashes, Store, default_store, write_atomically
 
@@ -211,3 +212,11 @@ def test_the_default_store_is_in_the_current_folder_or_where_the_variable_says(m
     assert default_store() == Path(".refbench")
     monkeypatch.setenv("REFBENCH_STORE", "/big/disk")
     assert default_store() == Path("/big/disk")
+
+
+def test_a_file_that_cannot_be_read_has_a_digest_that_says_so(tmp_path: Path) -> None:
+    hashes = FileHashes(Store(tmp_path / "store"))
+    path = tmp_path / "head.nii.gz"
+    assert hashes.digest(path) == "unreadable: No such file or directory"
+    path.write_bytes(b"there again")
+    assert hashes.digest(path) == file_digest(path)

@@ -1,0 +1,67 @@
+"""Speed of the hot paths, by pytest-benchmark: figures to compare, never asserts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from refbench.anonymizers.blur import Blur
+from refbench.datasets.phantom import Phantom
+from refbench.metrics.correlation import Correlation
+from refbench.metrics.ssim import SSIM
+from refbench.plan import build_plan
+from refbench.slicing import SliceOptions, cut
+from refbench.store import Store
+from refbench.suite import load_suite
+from refbench.types import AnonymizedHead, Head, Region
+
+pytestmark = pytest.mark.slow
+
+Benchmark = Any
+
+
+@pytest.fixture(scope="module")
+def phantom() -> Head:
+    dataset = Phantom(scale=0.5)
+    return dataset.load(dataset.scans()[0])
+
+
+@pytest.mark.parametrize("scale", [0.25, 0.5, 1.0])
+def test_phantom(benchmark: Benchmark, scale: float) -> None:
+    dataset = Phantom(scale=scale)
+    head = benchmark.pedantic(dataset.load, args=(dataset.scans()[0],), rounds=2)
+    assert head.voxels.max() > 0
+
+
+def test_cut_21_slices(benchmark: Benchmark, phantom: Head) -> None:
+    released = AnonymizedHead(phantom, np.zeros(phantom.voxels.shape, dtype=bool))
+    slices = benchmark(cut, phantom, released, phantom.labels["face"], SliceOptions(size=128))
+    assert slices.original.shape == (21, 128, 128)
+
+
+def test_blur_registered(benchmark: Benchmark, phantom: Head) -> None:
+    from dataclasses import replace
+
+    from refbench.anonymizers.registration import register
+
+    head = replace(phantom, registration=register(phantom))
+    benchmark.pedantic(Blur(strength_mm=4).anonymize, args=(head, np.random.default_rng(0)), rounds=3)
+
+
+@pytest.mark.parametrize("metric", [Correlation(), SSIM()], ids=["correlation", "ssim"])
+def test_metric_on_400_images(benchmark: Benchmark, metric: Any) -> None:
+    images = np.random.default_rng(0).random((2, 400, 128, 128), dtype=np.float32)
+    region = Region("whole", np.ones(images.shape[1:], dtype=bool))
+    scores = benchmark.pedantic(metric.score, args=(images[0], images[1], region), rounds=2)
+    assert np.isfinite(scores).all()
+
+
+def test_plan_of_600_people(benchmark: Benchmark, tmp_path: Path) -> None:
+    text = Path(load_suite("demo").path).read_text().replace("subjects: 30", "subjects: 600")
+    (tmp_path / "large.yaml").write_text(text)
+    suite, store = load_suite(str(tmp_path / "large.yaml")), Store(tmp_path / "store")
+    plan = benchmark.pedantic(build_plan, args=(suite, store), rounds=2)
+    assert len(plan.scans) == 600
