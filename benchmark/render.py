@@ -124,8 +124,6 @@ def _table(board: Leaderboard, metrics: tuple[str, ...]) -> Table:
         table.add_row(
             "", "", Text(f"↳ {attacks[row['attacker'], row['seed']]}"), *_cells(board, row, metrics, "reconstructed")
         )
-        if row["missing"] and first:
-            table.add_row("", Text(f"no rank: {row['missing']}", style="yellow"))
     return table
 
 
@@ -170,8 +168,14 @@ def _captions(board: Leaderboard) -> list[str]:
         f"Region {view.region}, {tested} test subjects. Rank 1 hides best: by {view.by} of the strongest attack.",
         "released: what the anonymizer gives away; ↳ the strongest attack on it (`none`: no attack beats the release).",
         "–: undefined, since nothing was changed or the image is constant there.",
+        *_unranked(board),
         *board.notes,
     ]
+
+
+def _unranked(board: Leaderboard) -> list[str]:
+    rows = board.rows[board.rows["missing"] != ""].drop_duplicates("anonymizer")
+    return [f"{row['anonymizer']} has no rank: {row['missing']}" for _, row in rows.iterrows()]
 
 
 def show(board: Leaderboard, console: Console) -> None:

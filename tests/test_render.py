@@ -129,7 +129,7 @@ def test_no_figure_is_cut_off(width: int) -> None:
     assert max(len(line) for line in shown.splitlines()) <= width
     assert shown.count("0.333") == 2 * (2 + 3 + 1)
     assert "…" not in shown
-    assert "no rank: gan: timed out" in shown
+    assert "odd has no rank: gan: timed out" in shown
     assert shown.count("3/9") >= 1
 
 
