@@ -6,6 +6,7 @@ RefbenchError
 ├── DataError         a head or a data folder cannot be used
 ├── InvalidOutput     a plug-in returned what its contract forbids
 ├── StoreError        the store cannot be read or written
+├── NobodyLeft        the preparation of every subject of a part failed
 └── Unavailable       a plug-in lacks a program or a file on this machine
 """
 
@@ -36,3 +37,7 @@ class StoreError(RefbenchError):
 
 class Unavailable(RefbenchError):  # noqa: N818  (it becomes the job status `skipped`)
     """A plug-in lacks something on this machine; what needs it is skipped, and tables say why."""
+
+
+class NobodyLeft(RefbenchError):  # noqa: N818  (it becomes the job status `blocked`)
+    """The preparation of every subject that a job would need has failed."""

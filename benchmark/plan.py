@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -107,7 +107,9 @@ def build_plan(suite: Suite, store: Store) -> Plan:
     parts = split_subjects(sites, suite.file.split)
     notes = [f"site {site} has one subject, who trains: no figures for {site}" for site in lonely_sites(sites)]
     hashes = FileHashes(store)
-    builder = _Builder(suite, store, hashes)
+    everything = (suite.dataset, *suite.anonymizers, *suite.attackers, *suite.metrics)
+    identities = {(chosen.kind, chosen.label): _plugin_identity(chosen) for chosen in everything}
+    builder = _Builder(suite, identities, hashes, store.failed())
     planned = tuple(builder.scan(scan, parts[scan.subject]) for scan in scans if scan.subject in parts)
     hashes.save()
     tested = tuple(
@@ -138,14 +140,18 @@ def _check_scans(scans: Sequence[Scan]) -> None:
 @dataclass(frozen=True)
 class _Builder:
     suite: Suite
-    store: Store
+    identities: Mapping[tuple[str, str], dict[str, Any]]
     hashes: FileHashes
+    failed: frozenset[str]
+
+    def identity(self, chosen: Chosen) -> dict[str, Any]:
+        return self.identities[chosen.kind, chosen.label]
 
     def scan(self, scan: Scan, part: Part) -> PlannedScan:
         who = scan.subject if scan.session == "1" else f"{scan.subject} session {scan.session}"
         dataset, options = self.suite.dataset, self.suite.file.slices.model_dump(mode="json")
         # A dataset's parameters are not in the key: what decides the voxels is in the recipe and in the files.
-        identity = {name: value for name, value in _plugin_identity(dataset).items() if name != "params"}
+        identity = {name: value for name, value in self.identity(dataset).items() if name != "params"}
         files = [self.hashes.digest(path) for path in scan.files]
         head = Job(
             "head",
@@ -195,7 +201,7 @@ class _Builder:
             "anonymize",
             f"anonymize {who} {chosen.label}",
             {
-                "anonymizer": _plugin_identity(chosen),
+                "anonymizer": self.identity(chosen),
                 "seed": self.suite.file.seed,
                 "head": head.key,
                 "registration": found,
@@ -205,7 +211,7 @@ class _Builder:
         )
 
     def usable(self, planned: PlannedScan, anonymizer: int) -> bool:
-        return not any(self.store.failure(job.key) for job in planned.chain(anonymizer))
+        return not any(job.key in self.failed for job in planned.chain(anonymizer))
 
     def cell(
         self, anonymizer: int, attacker: int, seed: int, planned: Sequence[PlannedScan], tested: Sequence[PlannedScan]
@@ -219,7 +225,7 @@ class _Builder:
             for part in ("train", "validation")
         }
         test = [item.slices[anonymizer].key for item in tested]
-        identity = _plugin_identity(chosen)
+        identity = self.identity(chosen)
         train = Job(
             "train",
             f"train {name}",
@@ -250,7 +256,7 @@ class _Builder:
                 "score",
                 f"score {metric.label} {what}",
                 {
-                    "metric": _plugin_identity(metric),
+                    "metric": self.identity(metric),
                     "regions": list(self.suite.file.regions),
                     "test": test,
                     "reconstructed": reconstruct.key if reconstruct else None,

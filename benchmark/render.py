@@ -80,9 +80,12 @@ def _attack_names(board: Leaderboard) -> dict[tuple[str, int], str]:
     names = {}
     for label, own in params.items():
         name = label.partition("(")[0]
-        rivals = [other for known, other in params.items() if known.partition("(")[0] == name]
-        telling = [key for key in own if any(other.get(key) != own[key] for other in rivals)]
-        inside = ", ".join(f"{key}={own[key]}" for key in telling)
+        rivals = {known: other for known, other in params.items() if known.partition("(")[0] == name}
+        telling = [key for key in own if any(other.get(key) != own[key] for other in rivals.values())]
+        # What one of them names and another leaves at its default is what its author meant to try.
+        meant = [key for key in telling if not all(f"{key}=" in known for known in rivals)]
+        values = {key: f"{own[key]:g}" if isinstance(own[key], float) else own[key] for key in meant or telling}
+        inside = ", ".join(f"{key}={value}" for key, value in values.items())
         names[label] = f"{name}({inside})" if inside else name
     several = rows["seed"].nunique() > 1
     return {

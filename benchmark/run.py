@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -58,28 +59,16 @@ def execute(
     """
     started = time.time()
     plan = build_plan(suite, store)
-    _forget_failures(plan, store, everything=retry)
-    plan = build_plan(suite, store)
+    if _forget_failures(plan, store, everything=retry):
+        plan = build_plan(suite, store)
     jobs = list(plan.jobs())
     cached = sum(store.has(job.key) for job in jobs)
     progress.planned(suite, len(jobs), cached)
-    engine = LocalEngine(store, suite.file.limits, suite.plugin_files, progress)
-    if slots:
-        engine.slots = slots
-    names = [name for name, _ in plan.stages()]
     kinds = {job.kind for job in jobs if _open(job, store)}
     if kinds:
-        deep = any(isinstance(chosen.plugin, Attacker) and chosen.plugin.gpu for chosen in suite.attackers)
-        with warm_server(kinds, deep=deep and "train" in kinds):
-            for number, name in enumerate(names):
-                shards = build_plan(suite, store).stages()[number][1]
-                waiting = [[job for job in shard if _open(job, store)] for shard in shards]
-                waiting = [shard for shard in waiting if shard]
-                if waiting:
-                    progress.stage(name, sum(map(len, waiting)))
-                    engine.run(waiting, deep=len(shards) if name.endswith("(deep)") else 0)
-    plan = build_plan(suite, store)
-    jobs = list(plan.jobs())
+        engine = LocalEngine(store, suite.file.limits, suite.plugin_files, progress, slots or os.cpu_count() or 1)
+        plan = _run_stages(plan, engine, progress, kinds)
+        jobs = list(plan.jobs())
     info = {
         "suite": suite.name,
         "description": suite.file.description,
@@ -95,13 +84,32 @@ def execute(
     return Outcome(write_results(plan, store, info), len(jobs), cached, failures)
 
 
+def _run_stages(plan: Plan, engine: LocalEngine, progress: Progress, kinds: set[str]) -> Plan:
+    """Run stage after stage; after each the plan is made anew, since it depends on what failed."""
+    suite, store = plan.suite, engine.store
+    deep = any(isinstance(chosen.plugin, Attacker) and chosen.plugin.gpu for chosen in suite.attackers)
+    with warm_server(kinds, deep=deep and "train" in kinds):
+        for number in range(len(plan.stages())):
+            name, shards = plan.stages()[number]
+            waiting = [[job for job in shard if _open(job, store)] for shard in shards]
+            waiting = [shard for shard in waiting if shard]
+            if waiting:
+                progress.stage(name, sum(map(len, waiting)))
+                engine.run(waiting, deep=len(shards) if name.endswith("(deep)") else 0)
+                plan = build_plan(suite, store)
+    return plan
+
+
 def _open(job: Job, store: Store) -> bool:
     return not store.has(job.key) and store.failure(job.key) is None
 
 
-def _forget_failures(plan: Plan, store: Store, *, everything: bool) -> None:
+def _forget_failures(plan: Plan, store: Store, *, everything: bool) -> bool:
     """Kills, full memories and time-outs are tried again; so is what was blocked; an error only when asked."""
+    forgotten = False
     for job in plan.jobs():
         record = store.failure(job.key)
         if record and (everything or record["status"] not in LASTING):
             store.forget_failure(job.key)
+            forgotten = True
+    return forgotten

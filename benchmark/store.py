@@ -63,6 +63,10 @@ class Store:
         """How this job ended, if it ended otherwise: status, error, seconds."""
         return self._read(self._failure_file(key))
 
+    def failed(self) -> frozenset[str]:
+        """Keys of all jobs that ended otherwise than well."""
+        return frozenset(path.stem for path in (self.root / "failures").glob("*/*.json"))
+
     def status(self, key: str) -> dict[str, Any] | None:
         """The record of a job that ended, well or not; None if it never did."""
         return self._read(self.folder(key) / "status.json") or self.failure(key)

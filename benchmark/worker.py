@@ -13,7 +13,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from refbench.errors import InvalidOutput, RefbenchError, Unavailable
+from refbench.errors import InvalidOutput, NobodyLeft, RefbenchError, Unavailable
 from refbench.job import Assignment, Job, Status
 from refbench.jobs.task import Task
 from refbench.plugin import Plugin
@@ -63,6 +63,8 @@ def _attempt(assignment: Assignment, store: Store, scratch: Path, report: Any) -
         return "out of memory", f"MemoryError: {error}"
     except InvalidOutput as error:
         return "invalid output", str(error)
+    except NobodyLeft as error:
+        return "blocked", str(error)
     except Unavailable as error:
         return "skipped", str(error)
     except RefbenchError as error:

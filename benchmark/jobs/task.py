@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from refbench.errors import DataError, InvalidOutput
+from refbench.errors import InvalidOutput, NobodyLeft
 from refbench.plugin import Plugin
 from refbench.types import Head, Images, Mask, ReleasedSlices
 
@@ -104,10 +104,10 @@ def gather(folders: Sequence[Path], name: str) -> np.ndarray[Any, Any]:
     """One array of the slices of many scans, [scans x count, h, w].
 
     Raises:
-        DataError: there is no scan.
+        NobodyLeft: there is no scan.
     """
     if not folders:
-        raise DataError("nobody is left: the preparation of every subject of this part failed")
+        raise NobodyLeft("nobody is left: the preparation of every subject of this part failed")
     return np.concatenate([np.load(folder / f"{name}.npy", mmap_mode="r") for folder in folders])
 
 
