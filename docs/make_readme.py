@@ -1,6 +1,6 @@
-"""Runs the demo suite, and puts its printed leaderboard and a picture made from its phantoms into README.md.
+"""Runs the demo suite; puts its printed leaderboards into README.md and results.md, and a picture of its phantoms.
 
-`make readme` calls it. Nothing between the markers in README.md is ever typed.
+`make readme` calls it. Nothing between the markers is ever typed.
 """
 
 from __future__ import annotations
@@ -39,12 +39,14 @@ def main() -> None:
         for options in ([], ["--region", "changed", "--metric", "correlation", "--attackers"])
     ]
     draw(build_plan(suite, store), run, store).save(PICTURE)
-    text = (ROOT / "README.md").read_text()
-    for name, board in zip(("leaderboard", "attackers"), boards, strict=True):
-        begin, end = f"<!-- {name}: make readme -->\n", f"<!-- end of {name} -->"
-        before, rest = text.split(begin)
-        text = f"{before}{begin}```\n{board}\n```\n{rest[rest.index(end) :]}"
-    (ROOT / "README.md").write_text(text)
+    _insert(ROOT / "README.md", "leaderboard", boards[0])
+    _insert(ROOT / "docs" / "results.md", "attackers", boards[1])
+
+
+def _insert(file: Path, name: str, board: str) -> None:
+    begin, end = f"<!-- {name}: make readme -->\n", f"<!-- end of {name} -->"
+    before, rest = file.read_text().split(begin)
+    file.write_text(f"{before}{begin}```\n{board}\n```\n{rest[rest.index(end) :]}")
 
 
 def draw(plan: Plan, run: Run, store: Store) -> Image.Image:
