@@ -76,11 +76,7 @@ class LocalEngine:
                 while not future.done():  # a plain result() would not let Ctrl-C through
                     time.sleep(0.02)
                 future.result()
-        except KeyboardInterrupt:
-            self.stop.set()
-            pool.shutdown(wait=True, cancel_futures=True)
-            raise
-        finally:
+        finally:  # after Ctrl-C, or an error of our own, what still runs is ended first
             self.stop.set()
             pool.shutdown(wait=True, cancel_futures=True)
             self.stop.clear()

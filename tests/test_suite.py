@@ -150,7 +150,7 @@ def test_a_bad_value_beside_a_sweep_is_told_once(tmp_path: Path) -> None:
 def test_an_empty_sweep_is_refused(tmp_path: Path) -> None:
     text = "dataset: {folder: {path: []}}\nanonymizers: [blur: {strength_mm: []}]\nattackers: [pix2pix]\n"
     assert errors(tmp_path, text) == [
-        "1:26: dataset.folder.path: Input is not a valid path for <class 'pathlib.Path'> (got [])",
+        "1:26: dataset.folder.path: Input should be a path (got [])",
         "2:35: anonymizers[0].blur.strength_mm: Input should be a valid number (got [])",
     ]
 
