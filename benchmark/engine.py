@@ -16,6 +16,7 @@ from multiprocessing import forkserver
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any, Protocol
 
 from refbench.job import Assignment, Job, Status
@@ -65,13 +66,14 @@ class LocalEngine:
         Raises:
             KeyboardInterrupt: the user asked to stop; running jobs are ended first, finished ones are kept.
         """
-        cards = len(gpus()) if deep else 0
-        slots = cards or (min(self.slots, deep) if deep else self.slots)
+        slots = len(gpus()) or min(self.slots, deep) if deep else self.slots
         threads = max(1, min(self.slots // slots, MOST_THREADS)) if deep else 1
+        devices: SimpleQueue[str] = SimpleQueue()  # a shard takes one and gives it back
+        for slot in range(slots):
+            devices.put(f"cuda:{slot}" if deep and gpus() else "cpu")
         pool = ThreadPoolExecutor(slots)
         try:
-            futures = [pool.submit(self._run_shard, shard, i % cards if cards else None, threads)
-                       for i, shard in enumerate(shards)]  # fmt: skip
+            futures = [pool.submit(self._run_shard, shard, devices, threads) for shard in shards]
             for future in futures:
                 while not future.done():  # a plain result() would not let Ctrl-C through
                     time.sleep(0.02)
@@ -81,7 +83,14 @@ class LocalEngine:
             pool.shutdown(wait=True, cancel_futures=True)
             self.stop.clear()
 
-    def _run_shard(self, shard: Sequence[Job], card: int | None, threads: int) -> None:
+    def _run_shard(self, shard: Sequence[Job], devices: SimpleQueue[str], threads: int) -> None:
+        device = devices.get()
+        try:
+            self._run_jobs(shard, device, threads)
+        finally:
+            devices.put(device)
+
+    def _run_jobs(self, shard: Sequence[Job], device: str, threads: int) -> None:
         for job in shard:
             if self.stop.is_set():
                 return
@@ -96,15 +105,14 @@ class LocalEngine:
                 self._tell(self.listener.ended, job, record)
                 continue
             self._tell(self.listener.started, job)
-            record = self._run_job(job, card, threads)
+            record = self._run_job(job, device, threads)
             self._tell(self.listener.ended, job, record)
 
     def _tell(self, call: Callable[..., None], *args: Any) -> None:
         with self._speak:
             call(*args)
 
-    def _run_job(self, job: Job, card: int | None, threads: int) -> dict[str, Any]:
-        device = "cpu" if card is None else f"cuda:{card}"
+    def _run_job(self, job: Job, device: str, threads: int) -> dict[str, Any]:
         assignment = Assignment(job, self.store.root, self.plugin_files, device, threads, self.limits.memory_gb)
         started = time.time()
         ours, theirs = multiprocessing.Pipe()
