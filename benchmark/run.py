@@ -58,6 +58,7 @@ def execute(
         KeyboardInterrupt: stopped by the user; what has finished is kept.
     """
     started = time.time()
+    store.sweep()
     plan = build_plan(suite, store)
     if _forget_failures(plan, store, everything=retry):
         plan = build_plan(suite, store)

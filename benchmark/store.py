@@ -105,6 +105,15 @@ class Store:
         """Let a failed job be tried again."""
         self._failure_file(key).unlink(missing_ok=True)
 
+    def sweep(self) -> None:
+        """Remove what jobs left in scratch that were killed in the moment after they had finished."""
+        for path in (self.root / "scratch").iterdir():
+            if self.has(path.stem):
+                if path.is_dir():
+                    shutil.rmtree(path, ignore_errors=True)
+                else:
+                    path.unlink(missing_ok=True)
+
     @contextmanager
     def lock(self, key: str) -> Iterator[None]:
         """Hold a job against other processes; ends with the process, however that ends."""

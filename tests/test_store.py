@@ -220,3 +220,15 @@ def test_a_file_that_cannot_be_read_has_a_digest_that_says_so(tmp_path: Path) ->
     assert hashes.digest(path) == "unreadable: No such file or directory"
     path.write_bytes(b"there again")
     assert hashes.digest(path) == file_digest(path)
+
+
+def test_sweep_removes_what_finished_jobs_left_and_nothing_else(tmp_path: Path) -> None:
+    store = Store(tmp_path / "store")
+    done, open_ = Job("head", "done", {"n": 1}), Job("head", "open", {"n": 2})
+    for job in (done, open_):
+        (store.scratch(job.key) / "result").mkdir(parents=True)
+        (store.root / "scratch" / f"{job.key}.lock").touch()
+    store.commit(done, store.scratch(done.key) / "result", {"status": "ok"})
+    store.scratch(done.key).mkdir()
+    store.sweep()
+    assert {path.stem for path in (store.root / "scratch").iterdir()} == {open_.key}
