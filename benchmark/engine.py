@@ -51,7 +51,7 @@ class LocalEngine:
     limits: Limits
     plugin_files: tuple[Path, ...]
     listener: Listener
-    slots: int = field(default_factory=lambda: os.cpu_count() or 1)
+    slots: int
     stop: threading.Event = field(default_factory=threading.Event)
     _speak: threading.Lock = field(default_factory=threading.Lock)
 

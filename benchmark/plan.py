@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from refbench.anonymizers.base import Anonymizer
@@ -51,6 +52,20 @@ class Cell:
 
 
 @dataclass(frozen=True)
+class Stage:
+    """Part of a plan that must end before the next begins.
+
+    Attributes:
+        shards: independent of each other; the jobs of one run in their order.
+        deep: trainings that are worth a GPU each, or else share all cores.
+    """
+
+    name: str
+    shards: list[list[Job]]
+    deep: bool = False
+
+
+@dataclass(frozen=True)
 class Plan:
     """All jobs of a suite.
 
@@ -67,9 +82,9 @@ class Plan:
     tested: tuple[tuple[PlannedScan, ...], ...]
     notes: tuple[str, ...]
 
-    def stages(self) -> list[tuple[str, list[list[Job]]]]:
-        """Stages one after the other; shards within a stage are independent, jobs within a shard in order."""
-        cells = {heavy: [] for heavy in (False, True)}  # type: dict[bool, list[list[Job]]]
+    def stages(self) -> list[Stage]:
+        """All jobs, stage after stage."""
+        cells: dict[bool, list[list[Job]]] = {False: [], True: []}
         for cell in self.cells:
             attacker = self.suite.attackers[cell.attacker].plugin
             assert isinstance(attacker, Attacker)
@@ -77,16 +92,16 @@ class Plan:
         scores = [[job] for jobs in self.releases for job in jobs]
         scores += [[job] for cell in self.cells for job in cell.scores]
         return [
-            ("prepare", [planned.jobs() for planned in self.scans]),
-            ("attack", cells[False]),
-            ("attack (deep)", cells[True]),
-            ("score", scores),
+            Stage("prepare", [planned.jobs() for planned in self.scans]),
+            Stage("attack", cells[False]),
+            Stage("attack (deep)", cells[True], deep=True),
+            Stage("score", scores),
         ]
 
     def jobs(self) -> Iterator[Job]:
         """Every job, inputs before what needs them."""
-        for _, shards in self.stages():
-            for shard in shards:
+        for stage in self.stages():
+            for shard in stage.shards:
                 yield from shard
 
 
@@ -116,7 +131,10 @@ def build_plan(suite: Suite, store: Store) -> Plan:
         tuple(item for item in planned if item.part == "test" and builder.usable(item, number))
         for number in range(len(suite.anonymizers))
     )
-    releases = tuple(builder.scores(number, items, None, "no attack") for number, items in enumerate(tested))
+    releases = tuple(
+        builder.scores(number, items, None, f"{hidden.label} released")
+        for number, (hidden, items) in enumerate(zip(suite.anonymizers, tested, strict=True))
+    )
     cells = tuple(
         builder.cell(number, attacker, seed, planned, tested[number])
         for number in range(len(suite.anonymizers))
@@ -144,6 +162,10 @@ class _Builder:
     hashes: FileHashes
     failed: frozenset[str]
 
+    @cached_property
+    def registration_tools(self) -> dict[str, str]:
+        return registration_versions()  # reads the metadata of two distributions: once, not once per scan
+
     def identity(self, chosen: Chosen) -> dict[str, Any]:
         return self.identities[chosen.kind, chosen.label]
 
@@ -162,7 +184,7 @@ class _Builder:
         register = Job(
             "register",
             f"register {who}",
-            {"head": head.key, "code": code_fingerprint("refbench.jobs.register"), "tools": registration_versions()},
+            {"head": head.key, "code": code_fingerprint("refbench.jobs.register"), "tools": self.registration_tools},
             needs=(head.key,),
         )
         assert isinstance(dataset.plugin, Dataset)
@@ -250,11 +272,10 @@ class _Builder:
     ) -> tuple[Job, ...]:
         test = [item.slices[anonymizer].key for item in tested]
         made = (reconstruct.key,) if reconstruct else ()
-        what = name if reconstruct else f"{self.suite.anonymizers[anonymizer].label} released"
         return tuple(
             Job(
                 "score",
-                f"score {metric.label} {what}",
+                f"score {metric.label} {name}",
                 {
                     "metric": self.identity(metric),
                     "regions": list(self.suite.file.regions),

@@ -7,7 +7,6 @@ import time
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from refbench.attackers.base import Attacker
 from refbench.engine import Listener, LocalEngine, warm_server
 from refbench.job import LASTING, Job
 from refbench.plan import Plan, build_plan
@@ -88,15 +87,15 @@ def execute(
 def _run_stages(plan: Plan, engine: LocalEngine, progress: Progress, kinds: set[str]) -> Plan:
     """Run stage after stage; after each the plan is made anew, since it depends on what failed."""
     suite, store = plan.suite, engine.store
-    deep = any(isinstance(chosen.plugin, Attacker) and chosen.plugin.gpu for chosen in suite.attackers)
-    with warm_server(kinds, deep=deep and "train" in kinds):
-        for number in range(len(plan.stages())):
-            name, shards = plan.stages()[number]
-            waiting = [[job for job in shard if _open(job, store)] for shard in shards]
+    stages = plan.stages()
+    with warm_server(kinds, deep="train" in kinds and any(stage.deep and stage.shards for stage in stages)):
+        for number in range(len(stages)):
+            stage = plan.stages()[number]
+            waiting = [[job for job in shard if _open(job, store)] for shard in stage.shards]
             waiting = [shard for shard in waiting if shard]
             if waiting:
-                progress.stage(name, sum(map(len, waiting)))
-                engine.run(waiting, deep=len(shards) if name.endswith("(deep)") else 0)
+                progress.stage(stage.name, sum(map(len, waiting)))
+                engine.run(waiting, deep=len(stage.shards) if stage.deep else 0)
                 plan = build_plan(suite, store)
     return plan
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
@@ -18,8 +18,9 @@ from refbench.slicing import SliceOptions
 from refbench.split import SplitOptions
 from refbench.yaml_source import Location, Problem, YamlSource
 
-REGIONS = ("front_half", "whole", "face", "changed")
 RegionName = Literal["front_half", "whole", "face", "changed"]
+METRICS = ("correlation", "ssim")
+"""Measured where a suite names no metric."""
 
 
 def _distinct(values: list[Any]) -> list[Any]:
@@ -55,9 +56,9 @@ class SuiteFile(BaseModel):
     split: SplitOptions = Field(SplitOptions(), description="who trains, who validates, who tests")
     anonymizers: list[str | dict[str, Any]] = param(..., "what hides the faces", min_length=1)
     attackers: list[str | dict[str, Any]] = param(..., "what brings them back", min_length=1)
-    metrics: list[str | dict[str, Any]] = param(["correlation", "ssim"], "what is measured", min_length=1)
+    metrics: list[str | dict[str, Any]] = param(list(METRICS), "what is measured", min_length=1)
     regions: Annotated[list[RegionName], AfterValidator(_distinct)] = param(
-        list(REGIONS), "where it is measured", min_length=1
+        list(get_args(RegionName)), "where it is measured", min_length=1
     )
     seed: int = param(0, "decides the anonymizers' random numbers", ge=0)
     seeds: Annotated[list[Annotated[int, Field(ge=0)]], AfterValidator(_distinct)] = param(
@@ -160,9 +161,8 @@ class _SuiteReader:
         registry = self._registry(files)
         chosen = {
             key: self._choose(registry, key.removesuffix("s"), data.get(key, default), folder)
-            for key, default in (("dataset", None), ("anonymizers", []), ("attackers", []))
+            for key, default in (("dataset", None), ("anonymizers", []), ("attackers", []), ("metrics", list(METRICS)))
         }
-        chosen["metrics"] = self._choose(registry, "metric", data.get("metrics", ["correlation", "ssim"]), folder)
         try:
             file = SuiteFile.model_validate(data)
         except ValidationError as error:

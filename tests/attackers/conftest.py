@@ -1,10 +1,11 @@
 """Toy heads in different poses: an ellipsoid with a nose, a fixed anatomy and a personal texture."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Literal
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 from scipy import ndimage
 
@@ -13,6 +14,15 @@ from refbench.types import Affine, Images, Mask, ReleasedSlices, SlicePairs
 Hide = Literal["removal", "blur", "faint blur", "blank", "identity"]
 Cohort = Callable[..., SlicePairs]
 PLANES, SIDE = 5, 40
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Networks as small as these only wait for each other's threads."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 def toy_pose(rng: np.random.Generator) -> Affine:

@@ -1,5 +1,5 @@
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +17,6 @@ from refbench.errors import DataError, InvalidOutput, StoreError
 from refbench.types import ReleasedSlices, SlicePairs
 
 TINY = {"width": 2, "blocks": 1, "batch": 2, "pool": 3}
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Networks as small as these only wait for each other's threads."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def slices(images: Any) -> ReleasedSlices:

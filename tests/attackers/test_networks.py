@@ -1,19 +1,8 @@
-from collections.abc import Iterator
-
 import pytest
 import torch
 from torch import nn
 
 from refbench.attackers.networks import PatchDiscriminator, ResidualGenerator, UNet, halvings_of
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Networks as small as these only wait for each other's threads."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def parameters(network: nn.Module) -> int:

@@ -1,5 +1,5 @@
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +16,6 @@ from refbench.attackers.pix2pix_training import adversarial_loss, discriminator_
 from refbench.types import Images, ReleasedSlices, SlicePairs
 
 TINY = {"width": 2, "batch": 2}
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Networks as small as these only wait for each other's threads."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def slices(images: Any) -> ReleasedSlices:
