@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import ClassVar
+from typing import Literal
 
 import numpy as np
 
@@ -11,14 +11,19 @@ from refbench.plugin import Plugin
 from refbench.types import AnonymizedHead, Head
 
 
+Need = Literal["registration", "brain", "average"]
+"""What the harness computes once, for all anonymizers that ask for it, and hands over as the head's field of that name.
+
+`registration` and `brain` cost seconds per head; `average` needs all training subjects.
+"""
+
+
 class Anonymizer(Plugin, ABC):
-    """Takes a head, returns the head with its face hidden; deterministic for a given generator state.
+    """Takes a head, returns the head with its face hidden; deterministic for a given generator state."""
 
-    `needs_registration = True` tells the harness to compute the face template's registration once per head and to
-    hand it over as `head.registration`.
-    """
-
-    needs_registration: ClassVar[bool] = False
+    def needs(self) -> frozenset[Need]:
+        """Which fields of a head it reads; with these parameters. Without the harness they may be None."""
+        return frozenset()
 
     @abstractmethod
     def anonymize(self, head: Head, rng: np.random.Generator) -> Head | AnonymizedHead:

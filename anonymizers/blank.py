@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import ClassVar
 
 import numpy as np
 
-from refbench.anonymizers.base import Anonymizer
+from refbench.anonymizers.base import Anonymizer, Need
 from refbench.anonymizers.registration import registration_versions, warp
 from refbench.anonymizers.template import Atlas, template_brain
 from refbench.errors import DataError
@@ -20,9 +19,11 @@ from refbench.types import Head
 class Blank(Anonymizer):
     """Control: replaces everything in front of the brain by air."""
 
-    needs_registration: ClassVar[bool] = True
-
     margin_mm: float = param(10.0, "what is kept around the template's brain", unit="mm", ge=0, le=30)
+
+    def needs(self) -> frozenset[Need]:
+        """The face template's registration."""
+        return frozenset({"registration"})
 
     def anonymize(self, head: Head, rng: np.random.Generator) -> Head:
         """Cut, in every row from back to front, what lies in front of the brain or, without brain, of its centre.

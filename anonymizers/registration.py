@@ -32,7 +32,7 @@ def registration_versions() -> dict[str, str]:
     Raises:
         PluginError: one of them is not installed.
     """
-    return {name: _installed(name) for name in ("niimath", "pydeface")}
+    return {name: installed(name) for name in ("niimath", "pydeface")}
 
 
 def register(head: Head) -> Affine:
@@ -54,7 +54,7 @@ def register(head: Head) -> Affine:
     voxel_mm = float(np.prod(head.voxel_mm) ** (1 / 3))
     shrink = np.diag([*[SAMPLING_MM / max(SAMPLING_MM, voxel_mm)] * 3, 1.0])
     template = template_head()
-    found = _allineate(
+    found = allineate(
         moving=Atlas(head.voxels, shrink @ head.affine),
         fixed=Atlas(template.voxels, shrink @ template.affine),
         name=head.subject or "this head",
@@ -95,7 +95,7 @@ def warp(atlas: Atlas, head: Head) -> NDArray[np.float32]:
 
 
 def face_region(head: Head) -> NDArray[np.float32]:
-    """The template's face mask on the head's grid: float32 (x, y, z), 0-1, 1 = face, air in front of it included.
+    """The template's face on the head's grid: float32 (x, y, z), 0-1, 1 = face, air in front of it included.
 
     Raises:
         PluginError, DataError: as `register`, when the head has no registration yet.
@@ -138,8 +138,18 @@ def bounding_box(mask: Mask, margin: NDArray[np.int_]) -> tuple[slice, slice, sl
     return slices[0], slices[1], slices[2]
 
 
-def _allineate(moving: Atlas, fixed: Atlas, name: str) -> Affine:
-    """Run niimath: float64 (4, 4) from the fixed volume's millimetres to the moving one's."""
+def allineate(moving: Atlas, fixed: Atlas, name: str) -> Affine:
+    """Run niimath: float64 (4, 4) from the fixed volume's millimetres to the moving one's.
+
+    Args:
+        moving: one volume.
+        fixed: the other one, of the same part of a head.
+        name: what errors call the moving one.
+
+    Raises:
+        PluginError: niimath cannot be run.
+        DataError: it failed on this volume, or what it found is no head.
+    """
     import nibabel
     from niimath import bin_path
 
@@ -170,7 +180,12 @@ def _allineate(moving: Atlas, fixed: Atlas, name: str) -> Affine:
     return found
 
 
-def _installed(distribution: str) -> str:
+def installed(distribution: str) -> str:
+    """The version of an installed distribution.
+
+    Raises:
+        PluginError: it is not installed.
+    """
     try:
         return version(distribution)
     except PackageNotFoundError as problem:

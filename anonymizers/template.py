@@ -24,6 +24,11 @@ CORE_FRACTION = 1.6
 BRAIN_CENTRE = (44, 60, 75)
 """A voxel of `template_head` in the middle of the brain, above the thalamus."""
 
+EYES_ACROSS, EYES_DEPTH, EYES_HEIGHT = slice(28, 149), 186, slice(70, 112)
+"""Voxels of the face mask's grid, where `template_face` adds the eyes: from temple to temple, and up to the brows."""
+
+EYES_MARGIN_MM = 12.0
+
 
 class Atlas(NamedTuple):
     """A volume of template space: float32 (x, y, z) voxels and their affine (4, 4) to template millimetres."""
@@ -40,7 +45,26 @@ def template_head() -> Atlas:
 
 @lru_cache(maxsize=1)
 def template_face() -> Atlas:
-    """The face mask, turned round: (176, 256, 256), about 1 mm; 1 = face, 0 = keep.
+    """Where the face is: (176, 256, 256), about 1 mm; 1 = face, air in front of it included.
+
+    pydeface's mask ends below the eyes. Here the eyes and the brows between the temples are added to it, down to
+    `EYES_DEPTH` behind the front of the orbits, and `EYES_MARGIN_MM` away from the brain.
+    """
+    from scipy import ndimage
+
+    mask, brain = template_face_mask(), template_brain()
+    brain_mm = np.sqrt((brain.affine[:3, :3] ** 2).sum(axis=0))
+    near_brain = ndimage.distance_transform_edt(brain.voxels < 0.5, sampling=brain_mm) <= EYES_MARGIN_MM
+    face = mask.voxels.copy()
+    eyes = np.s_[EYES_ACROSS, EYES_DEPTH:, EYES_HEIGHT]
+    far = ~near_brain.repeat(2, axis=0).repeat(2, axis=1).repeat(2, axis=2)[eyes]
+    face[eyes] = np.maximum(face[eyes], far)
+    return Atlas(face, mask.affine)
+
+
+@lru_cache(maxsize=1)
+def template_face_mask() -> Atlas:
+    """pydeface's face mask, turned round: (176, 256, 256), about 1 mm; 1 = face, 0 = keep.
 
     It is a block below the eyes and in front of the throat, slanting up over the bridge of the nose; it reaches the
     edges of the template in front, at both sides and at the bottom.

@@ -9,16 +9,13 @@ from pathlib import Path
 from typing import Annotated, Any, NoReturn, Optional
 
 import typer
-from rich.console import Console
 from rich.text import Text
 
-from refbench import __version__
+from refbench import __version__, cli_anonymizers
+from refbench.cli_common import CANNOT, FAILURES, INTERRUPTED, OK, StoreOption, errors, output
 from refbench.errors import DataError, RefbenchError, SuiteError
 from refbench.registry import KINDS, Registry, closest
 from refbench.store import Store, default_store
-
-OK, CANNOT, FAILURES, INTERRUPTED = 0, 2, 3, 130
-"""All went well; a suite, its data or a request is wrong; a run with failures; stopped by the user."""
 
 app = typer.Typer(
     name="refbench",
@@ -28,13 +25,6 @@ app = typer.Typer(
     add_completion=True,
     rich_markup_mode="rich",
 )
-output = Console(highlight=False)
-errors = Console(stderr=True, highlight=False)
-
-StoreOption = Annotated[
-    Optional[Path],  # noqa: UP045  (typer reads it at run time)
-    typer.Option("--store", help="Folder of results [default: $REFBENCH_STORE, else .refbench]", show_default=False),
-]
 SuiteArgument = Annotated[str, typer.Argument(help="A suite file, or the name of one that comes with refbench")]
 
 
@@ -207,6 +197,10 @@ def schema() -> None:
     from refbench.describe import suite_schema
 
     sys.stdout.write(json.dumps(suite_schema(Registry.discover()), indent=1) + "\n")
+
+
+for command in (cli_anonymizers.anonymize, cli_anonymizers.qc, cli_anonymizers.check):
+    app.command()(command)
 
 
 def _refuse(message: str) -> NoReturn:

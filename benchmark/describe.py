@@ -103,7 +103,7 @@ def print_plugin(console: Console, entry: Entry) -> None:
     """
     plugin_class = entry.load()
     console.print(
-        Text(f"{entry.kind} {entry.name}", style="bold"), Text(f"version {plugin_class.version}, from {entry.origin}")
+        Text(f"{entry.kind} {entry.name}", style="bold"), Text(f"revision {plugin_class.revision}, from {entry.origin}")
     )
     console.print(Text(inspect.getdoc(plugin_class) or ""))
     rows = parameters(plugin_class)

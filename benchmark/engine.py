@@ -189,7 +189,8 @@ def warm_server(kinds: Container[str], *, deep: bool) -> Iterator[None]:
     """Start the server that all jobs are forked from, with what they need loaded already.
 
     Args:
-        kinds: kinds of the jobs to come; where heads are registered, the face template is read once for all.
+        kinds: kinds of the jobs to come; where heads are registered, the face template is read once for all, and where
+            brains are sought, deepbet's network.
         deep: load torch too.
     """
     variables = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
@@ -198,6 +199,7 @@ def warm_server(kinds: Container[str], *, deep: bool) -> Iterator[None]:
     # The command line too: every process looks at the program it was started from, and imports what that imports.
     modules = ["refbench.cli", "refbench.jobs.preload", *(["torch"] if deep else [])]
     modules += ["refbench.jobs.preload_template"] if "register" in kinds else []
+    modules += ["refbench.jobs.preload_brain"] if "brain" in kinds else []
     multiprocessing.get_context("forkserver").set_forkserver_preload(modules)
     try:
         forkserver.ensure_running()

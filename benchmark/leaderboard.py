@@ -34,8 +34,8 @@ class Leaderboard:
 
     Attributes:
         rows: one row per anonymizer, or per anonymizer and attacker. Columns: rank (NaN: none), anonymizer, attacker,
-            seed, subjects, failed, missing, then `CONDITION_METRIC_REGION_SITE` with the site `all` for everybody,
-            and `..._all_low`, `..._all_high` for its 95 % interval.
+            seed, subjects, scans, failed, reasons, missing, then `CONDITION_METRIC_REGION_SITE` with the site `all` for
+            everybody, and `..._all_low`, `..._all_high` for its 95 % interval.
         sites: in the order of the columns. metrics, region, by: as shown.
     """
 
@@ -133,9 +133,11 @@ def _facts(cells: pd.DataFrame, subjects: pd.DataFrame) -> dict[str, Any]:
     missing = [f"{cell['attacker']}: {cell['status']}" for _, cell in cells.iterrows() if cell["status"] != "ok"]
     present = subjects[subjects["part"] != "excluded"]
     tested = present[present["part"] == "test"]
+    reasons = present.loc[present["outcome"] != "ok", "outcome"].value_counts()
     return {
         "subjects": tested["subject"].nunique(),
         "failed": int((present["outcome"] != "ok").sum()),
+        "reasons": ", ".join(reasons.index if len(reasons) == 1 else [f"{n} {why}" for why, n in reasons.items()]),
         "scans": len(present),
         "missing": "; ".join(missing),
     }
@@ -148,11 +150,11 @@ def _ranked(rows: list[dict[str, Any]]) -> pd.DataFrame:
     rest = [row for row in rows if not _complete(row)]
     lines = []
     for rank, row in zip([*ranks, *(None for _ in rest)], [*complete, *rest], strict=True):
-        facts = {name: row[name] for name in ("subjects", "scans", "failed", "missing")}
+        facts = {name: row[name] for name in ("subjects", "scans", "failed", "reasons", "missing")}
         lines.append({"rank": rank, **row})
         lines += [{"rank": None, **other, **facts} for other in row.get("others", ())]
     table = pd.DataFrame(lines).drop(columns=["score", "others"], errors="ignore")
-    leading = ["rank", "anonymizer", "attacker", "seed", "subjects", "scans", "failed", "missing"]
+    leading = ["rank", "anonymizer", "attacker", "seed", "subjects", "scans", "failed", "reasons", "missing"]
     table["rank"] = table["rank"].astype("Int64")
     return table[[*leading, *(name for name in table.columns if name not in leading)]]
 

@@ -2,41 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
-from refbench.anonymizers.base import Anonymizer
-from refbench.anonymizers.registration import registration_versions
 from refbench.attackers.base import Attacker
 from refbench.datasets.base import Dataset, Scan
 from refbench.errors import DataError
 from refbench.fingerprint import code_fingerprint
 from refbench.job import Job
-from refbench.split import Part, lonely_sites, split_subjects
+from refbench.preparation import PlannedScan, ScanBuilder
+from refbench.split import lonely_sites, split_subjects
 from refbench.store import FileHashes, Store
 from refbench.suite import Chosen, Suite
-
-
-@dataclass(frozen=True)
-class PlannedScan:
-    """One scan and all that is made of it before anybody trains; jobs stand in the order they need each other."""
-
-    scan: Scan
-    part: Part
-    head: Job
-    common: tuple[Job, ...]
-    anonymized: tuple[Job, ...]
-    slices: tuple[Job, ...]
-
-    def jobs(self) -> list[Job]:
-        """Everything, in an order that can be run."""
-        return [self.head, *self.common, *self.anonymized, *self.slices]
-
-    def chain(self, anonymizer: int) -> list[Job]:
-        """What the slices of one anonymizer (by its place in the suite) hang on."""
-        return [self.head, *self.common, self.anonymized[anonymizer], self.slices[anonymizer]]
 
 
 @dataclass(frozen=True)
@@ -70,6 +48,7 @@ class Plan:
     """All jobs of a suite.
 
     Attributes:
+        average: the average head of the training subjects, where an anonymizer wants it.
         releases: per anonymizer, the score jobs of what was released, without attack (one per metric).
         tested: per anonymizer, the test scans whose slices exist, in the order of every array of test images.
         notes: what the reader of the results should know about the cohort.
@@ -77,6 +56,7 @@ class Plan:
 
     suite: Suite
     scans: tuple[PlannedScan, ...]
+    average: Job | None
     releases: tuple[tuple[Job, ...], ...]
     cells: tuple[Cell, ...]
     tested: tuple[tuple[PlannedScan, ...], ...]
@@ -92,7 +72,9 @@ class Plan:
         scores = [[job] for jobs in self.releases for job in jobs]
         scores += [[job] for cell in self.cells for job in cell.scores]
         return [
-            Stage("prepare", [planned.jobs() for planned in self.scans]),
+            Stage("prepare", [planned.common() for planned in self.scans]),
+            Stage("average", [[self.average]] if self.average else []),
+            Stage("anonymize", [planned.releases() for planned in self.scans]),
             Stage("attack", cells[False]),
             Stage("attack (deep)", cells[True], deep=True),
             Stage("score", scores),
@@ -124,9 +106,14 @@ def build_plan(suite: Suite, store: Store) -> Plan:
     hashes = FileHashes(store)
     everything = (suite.dataset, *suite.anonymizers, *suite.attackers, *suite.metrics)
     identities = {(chosen.kind, chosen.label): _plugin_identity(chosen) for chosen in everything}
-    builder = _Builder(suite, identities, hashes, store.failed())
-    planned = tuple(builder.scan(scan, parts[scan.subject]) for scan in scans if scan.subject in parts)
+    failed = store.failed()
+    preparing = ScanBuilder(suite, identities, hashes)
+    prepared = [preparing.prepare(scan, parts[scan.subject]) for scan in scans if scan.subject in parts]
     hashes.save()
+    training = [item for item in prepared if item.part == "train" and not _failed((item.head, item.register), failed)]
+    average = preparing.average(training)
+    planned = tuple(preparing.release(item, average) for item in prepared)
+    builder = _Builder(suite, identities, failed)
     tested = tuple(
         tuple(item for item in planned if item.part == "test" and builder.usable(item, number))
         for number in range(len(suite.anonymizers))
@@ -141,7 +128,7 @@ def build_plan(suite: Suite, store: Store) -> Plan:
         for attacker in range(len(suite.attackers))
         for seed in suite.file.seeds
     )
-    return Plan(suite, planned, releases, cells, tested, tuple(notes))
+    return Plan(suite, planned, average, releases, cells, tested, tuple(notes))
 
 
 def _check_scans(scans: Sequence[Scan]) -> None:
@@ -159,81 +146,13 @@ def _check_scans(scans: Sequence[Scan]) -> None:
 class _Builder:
     suite: Suite
     identities: Mapping[tuple[str, str], dict[str, Any]]
-    hashes: FileHashes
     failed: frozenset[str]
-
-    @cached_property
-    def registration_tools(self) -> dict[str, str]:
-        return registration_versions()  # reads the metadata of two distributions: once, not once per scan
 
     def identity(self, chosen: Chosen) -> dict[str, Any]:
         return self.identities[chosen.kind, chosen.label]
 
-    def scan(self, scan: Scan, part: Part) -> PlannedScan:
-        who = scan.subject if scan.session == "1" else f"{scan.subject} session {scan.session}"
-        dataset, options = self.suite.dataset, self.suite.file.slices.model_dump(mode="json")
-        # A dataset's parameters are not in the key: what decides the voxels is in the recipe and in the files.
-        identity = {name: value for name, value in self.identity(dataset).items() if name != "params"}
-        files = [self.hashes.digest(path) for path in scan.files]
-        head = Job(
-            "head",
-            f"head {who}",
-            {"dataset": identity, "recipe": dict(scan.recipe), "files": files},
-            where={"files": [str(path) for path in scan.files], "params": dataset.params},
-        )
-        register = Job(
-            "register",
-            f"register {who}",
-            {"head": head.key, "code": code_fingerprint("refbench.jobs.register"), "tools": self.registration_tools},
-            needs=(head.key,),
-        )
-        assert isinstance(dataset.plugin, Dataset)
-        labelled = dataset.plugin.has_face_labels
-        anonymizers = [chosen.plugin for chosen in self.suite.anonymizers]
-        registered = not labelled or any(p.needs_registration for p in anonymizers if isinstance(p, Anonymizer))
-        found = None if labelled else register.key
-        face = Job(
-            "face",
-            f"face {who}",
-            {"head": head.key, "registration": found, "code": code_fingerprint("refbench.jobs.face")},
-            needs=(head.key, *([found] if found else [])),
-        )
-        anonymized = tuple(self._anonymize(chosen, who, head, register) for chosen in self.suite.anonymizers)
-        slices = tuple(
-            Job(
-                "slice",
-                f"slice {who} {chosen.label}",
-                {
-                    "head": head.key,
-                    "anonymized": job.key,
-                    "face": face.key,
-                    "options": options,
-                    "code": code_fingerprint("refbench.jobs.slice"),
-                },
-                needs=(head.key, job.key, face.key),
-            )
-            for chosen, job in zip(self.suite.anonymizers, anonymized, strict=True)
-        )
-        return PlannedScan(scan, part, head, ((register, face) if registered else (face,)), anonymized, slices)
-
-    def _anonymize(self, chosen: Chosen, who: str, head: Job, register: Job) -> Job:
-        assert isinstance(chosen.plugin, Anonymizer)
-        found = register.key if chosen.plugin.needs_registration else None
-        return Job(
-            "anonymize",
-            f"anonymize {who} {chosen.label}",
-            {
-                "anonymizer": self.identity(chosen),
-                "seed": self.suite.file.seed,
-                "head": head.key,
-                "registration": found,
-                "code": code_fingerprint("refbench.jobs.anonymize"),
-            },
-            needs=(head.key, *([found] if found else [])),
-        )
-
     def usable(self, planned: PlannedScan, anonymizer: int) -> bool:
-        return not any(job.key in self.failed for job in planned.chain(anonymizer))
+        return not _failed(planned.chain(anonymizer), self.failed)
 
     def cell(
         self, anonymizer: int, attacker: int, seed: int, planned: Sequence[PlannedScan], tested: Sequence[PlannedScan]
@@ -289,12 +208,16 @@ class _Builder:
         )
 
 
+def _failed(jobs: Iterable[Job | None], failed: frozenset[str]) -> bool:
+    return any(job.key in failed for job in jobs if job)
+
+
 def _plugin_identity(chosen: Chosen) -> dict[str, Any]:
     plugin = chosen.plugin
     return {
         "kind": chosen.kind,
         "name": chosen.name,
-        "version": plugin.version,
+        "revision": plugin.revision,
         "params": chosen.params,
         "code": code_fingerprint(type(plugin).__module__),
         "tools": dict(plugin.tool_versions()),

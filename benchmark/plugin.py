@@ -33,12 +33,12 @@ def param(default: Any, description: str, *, unit: str = "", **bounds: Any) -> A
 class Plugin(BaseModel):
     """A named, versioned, parametrised part of a suite.
 
-    Raise `version` when results change although the code reads the same (another table, another download).
+    Raise `revision` when results change although the code reads the same (another table, another download).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=False, validate_default=True, allow_inf_nan=False)
 
-    version: ClassVar[str] = "1"
+    revision: ClassVar[str] = "1"
 
     def tool_versions(self) -> Mapping[str, str]:
         """Versions of what works outside this package (programs, atlases); they are part of the cache key."""

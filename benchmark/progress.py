@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeRemainingColumn
@@ -11,6 +11,9 @@ from rich.progress import Progress as Bars
 
 from refbench.job import Job
 from refbench.suite import Suite
+
+if TYPE_CHECKING:
+    from refbench.anonymize_head import HeadRecord
 
 LINE_SECONDS = 10.0
 
@@ -96,3 +99,45 @@ class ConsoleProgress:
 
     def _print(self, text: str) -> None:
         self.console.print(text, highlight=False, soft_wrap=True)
+
+
+class Counting:
+    """One bar for so many of so many; nothing where there is no terminal."""
+
+    def __init__(self, console: Console, what: str) -> None:
+        self.bars = Bars(
+            TextColumn("  {task.description}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+        self._bar = self.bars.add_task(what, total=None)
+
+    def __enter__(self) -> Self:
+        self.bars.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.bars.stop()
+
+    def at(self, done: int, total: int) -> None:
+        """So many are done."""
+        self.bars.update(self._bar, completed=done, total=total)
+
+
+class HeadProgress(Counting):
+    """Shows how a batch of heads goes on; see `refbench.anonymize_files.Listener`."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__(console, "anonymize")
+
+    def planned(self, heads: int, done: int) -> None:
+        """So many there are, and so many were done before."""
+        self.at(done, heads)
+
+    def ended(self, record: HeadRecord) -> None:
+        """One more."""
+        self.bars.advance(self._bar)

@@ -157,7 +157,7 @@ def _rank(row: pd.Series[Any]) -> str:
 
 
 def _failed(row: pd.Series[Any]) -> str:
-    return f"{row['failed']}/{row['scans']}"
+    return f"{row['failed']}/{row['scans']}" + (f": {row['reasons']}" if row["reasons"] else "")
 
 
 def _has_trouble(board: Leaderboard) -> bool:
@@ -171,6 +171,11 @@ def _captions(board: Leaderboard) -> list[str]:
         f"Region {view.region}, {tested} test subjects. Rank 1 hides best: by {view.by} of the strongest attack.",
         "released: what the anonymizer gives away; ↳ the strongest attack on it (`none`: no attack beats the release).",
         "–: undefined, since nothing was changed or the image is constant there.",
+        *(
+            ["failed: scans on which the anonymizer did not work, and why; counted, never dropped."]
+            if _has_trouble(board)
+            else []
+        ),
         *_unranked(board),
         *board.notes,
     ]

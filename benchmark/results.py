@@ -22,7 +22,8 @@ import pandas as pd
 from refbench.errors import RefbenchError
 from refbench.fingerprint import canonical_json, digest
 from refbench.job import Job
-from refbench.plan import Cell, Plan, PlannedScan
+from refbench.plan import Cell, Plan
+from refbench.preparation import PlannedScan
 from refbench.store import Store, write_atomically
 from refbench.suite import Chosen, Suite
 
@@ -202,24 +203,17 @@ def _plugin_columns(kind: str, chosen: Chosen) -> dict[str, str]:
     return {
         kind: chosen.label,
         f"{kind}_params": canonical_json(chosen.params),
-        f"{kind}_version": chosen.plugin.version,
+        f"{kind}_version": chosen.plugin.revision,
         f"{kind}_origin": chosen.origin,
     }
 
 
 def subject_table(plan: Plan, store: Store) -> pd.DataFrame:
-    """What became of every scan under every anonymizer: nobody is dropped in silence."""
+    """What became of every scan under every anonymizer, with the figures of its check: nobody is dropped in silence."""
     rows = []
     for item in plan.scans:
+        head_failed = store.failure(item.head.key) is not None
         for number, hidden in enumerate(plan.suite.anonymizers):
-            outcome: dict[str, Any] = {"outcome": "not run yet", "note": "", "changed": None}
-            failed = next((r for job in item.chain(number) if (r := store.failure(job.key))), None)
-            file = store.folder(item.anonymized[number].key) / "outcome.json"
-            if failed:
-                outcome = {"outcome": failed["status"], "note": failed["error"], "changed": None}
-            elif file.exists():
-                outcome = json.loads(file.read_text())
-            head_failed = store.failure(item.head.key) is not None
             rows.append(
                 {
                     "subject": item.scan.subject,
@@ -227,7 +221,21 @@ def subject_table(plan: Plan, store: Store) -> pd.DataFrame:
                     "site": item.scan.site,
                     "part": "excluded" if head_failed else item.part,
                     "anonymizer": hidden.label,
-                    **outcome,
+                    **_verdict(item, number, store),
+                    "seconds": (store.status(item.anonymized[number].key) or {}).get("seconds"),
                 }
             )
     return pd.DataFrame(rows)
+
+
+def _verdict(item: PlannedScan, anonymizer: int, store: Store) -> dict[str, Any]:
+    """Outcome, note and figures; a release that could not be checked has not worked."""
+    failed = next((record for job in item.chain(anonymizer) if (record := store.failure(job.key))), None)
+    if failed:
+        return {"outcome": failed["status"], "note": failed["error"]}
+    check = item.checks[anonymizer].key
+    if (unchecked := store.failure(check)) is not None:
+        return {"outcome": "failed", "note": f"not checked: {unchecked['error']}"}
+    file = store.folder(check) / "check.json"
+    verdict: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {"outcome": "not run yet", "note": ""}
+    return verdict

@@ -144,6 +144,27 @@ def load_suite(name: str) -> Suite:
     return suite
 
 
+def choose(kind: str, text: str, registry: Registry) -> Chosen:
+    """One plug-in, named as in a suite: `blur`, or `blur: {strength_mm: 4}`. Relative paths start here.
+
+    Raises:
+        SuiteError: it is unknown, or its parameters are wrong.
+    """
+    reader = _SuiteReader(YamlSource(f"{kind}s: [{{{text}}}]" if ":" in text else f"{kind}s: [{text}]", Path(text)))
+    reader.problems += reader.source.problems
+    data = reader.source.data
+    uses = data.get(f"{kind}s") if isinstance(data, dict) else None
+    chosen = () if reader.problems else reader._choose(registry, kind, uses, Path.cwd())
+    if len(chosen) > 1:
+        reader._problem(f"name one {kind}, with one value per parameter", (f"{kind}s", 0))
+    if reader.problems or not chosen:
+        keys = [problem.key.rpartition(".")[2] for problem in reader.problems]
+        said = zip(keys, reader.problems, strict=True)
+        wrong = "; ".join(f"{key}: {p.message}" if key.isidentifier() else p.message for key, p in said)
+        raise SuiteError(f"{kind} {text!r}: {wrong or 'nothing is named'}")
+    return chosen[0]
+
+
 @dataclass
 class _SuiteReader:
     source: YamlSource

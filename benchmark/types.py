@@ -34,6 +34,10 @@ class Head:
             takes them away before an anonymizer sees the head.
         registration: float64 (4, 4), millimetres of the face template to millimetres of this head, where it has
             been computed already (see `refbench.anonymizers.registration`).
+        brain: bool of the voxels' shape, the brain as deepbet sees it, where it has been computed already (see
+            `refbench.anonymizers.brain`).
+        average: float32, the average of the training subjects' heads in the face template's space (see
+            `refbench.anonymizers.average`), where the harness has computed it.
     """
 
     voxels: Voxels
@@ -43,6 +47,8 @@ class Head:
     site: str = ""
     labels: Mapping[str, Mask] = field(default_factory=dict)
     registration: Affine | None = None
+    brain: Mask | None = None
+    average: Voxels | None = None
 
     @property
     def voxel_mm(self) -> NDArray[np.float64]:

@@ -62,7 +62,7 @@ def _strongest(plan: Plan, run: Run) -> list[Cell]:
     board = build_leaderboard([run], View(region="changed")).rows.set_index("anonymizer")
     cells = []
     for number, hidden in enumerate(plan.suite.anonymizers):
-        if hidden.name in ("blur", "face_removal"):
+        if hidden.name in ("blur", "pydeface"):
             attacker = board.loc[hidden.label, "attacker"]
             cells += [
                 cell

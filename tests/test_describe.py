@@ -157,7 +157,7 @@ def accepts(schema: dict[str, Any], value: Any, root: dict[str, Any]) -> bool:
     [
         ("", True),
         ("name: x\nseeds: [0, 1]\nslices: {count: 21, placement: paper}\n", True),
-        ("anonymizers: [identity, blur: {strength_mm: 4}, blur: {strength_mm: [1, 2, 4]}, face_removal: ]", True),
+        ("anonymizers: [identity, blur: {strength_mm: 4}, blur: {strength_mm: [1, 2, 4]}, pydeface: ]", True),
         ("attackers: [pix2pix: {learning_rate: 0.0002, steps: 10}]", True),
         ("anonymizers: []", False),
         ("anonymizers: blur", False),

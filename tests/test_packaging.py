@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import ast
+import importlib
+import inspect
+import pkgutil
 import subprocess
 import sys
 import tomllib
@@ -11,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from refbench.registry import KINDS, Registry
+from refbench.registry import KINDS, Registry, base_class
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -30,17 +33,15 @@ def test_every_folder_with_modules_is_a_package() -> None:
 
 def test_every_plugin_class_has_an_entry_point() -> None:
     values = {value for kind in KINDS for value in PROJECT["project"]["entry-points"][f"refbench.{kind}s"].values()}
-    bases = {"Anonymizer", "Attacker", "Metric", "Dataset"}
+    bases = tuple(base_class(kind) for kind in KINDS)
     classes = set()
-    folders = {**FOLDERS, "refbench.datasets": "benchmark/datasets"}
-    for package, folder in folders.items():
-        if package == "refbench":
-            continue
-        for file in (ROOT / folder).glob("*.py"):
-            for node in ast.parse(file.read_text()).body:
-                names = {base.id for base in getattr(node, "bases", []) if isinstance(base, ast.Name)}
-                if isinstance(node, ast.ClassDef) and names & bases:
-                    classes.add(f"{package}.{file.stem}:{node.name}")
+    for package in ("anonymizers", "attackers", "metrics", "datasets"):
+        for module in pkgutil.iter_modules(importlib.import_module(f"refbench.{package}").__path__):
+            loaded = importlib.import_module(f"refbench.{package}.{module.name}")
+            for name, member in inspect.getmembers(loaded, inspect.isclass):
+                own = member.__module__ == loaded.__name__ and not inspect.isabstract(member)
+                if own and issubclass(member, bases):
+                    classes.add(f"{loaded.__name__}:{name}")
     assert classes == values
 
 

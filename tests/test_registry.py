@@ -146,7 +146,7 @@ def test_one_name_in_two_kinds_is_no_clash(install: Install) -> None:
     ("kind", "typo", "meant"),
     [
         ("dataset", "foldr", "folder"),
-        ("anonymizer", "face_removel", "face_removal"),
+        ("anonymizer", "pydefase", "pydeface"),
         ("attacker", "pixpix", "pix2pix"),
         ("metric", "corelation", "correlation"),
     ],

@@ -24,7 +24,7 @@ def figures(value: float) -> dict[str, float]:
 
 
 def make_board(*, trouble: bool = False, attackers: bool = False) -> Leaderboard:
-    facts = {"seed": 0, "attacker_params": "{}", "subjects": 4, "scans": 9, "failed": 0, "missing": ""}
+    facts = {"seed": 0, "attacker_params": "{}", "subjects": 4, "scans": 9, "failed": 0, "reasons": "", "missing": ""}
     rows = [
         {"rank": 1, "anonymizer": "removal", "attacker": "gan", **facts, **figures(THIRD)},
         {"rank": 2, "anonymizer": "blur(strength_mm=4)", "attacker": "none", **facts, **figures(TINY)},
@@ -33,7 +33,7 @@ def make_board(*, trouble: bool = False, attackers: bool = False) -> Leaderboard
         rows.insert(1, {"rank": None, "anonymizer": "removal", "attacker": "none", **facts, **figures(0.125)})
     if trouble:
         rows.append({"rank": None, "anonymizer": "odd", "attacker": "gan", **facts, **figures(math.nan)})
-        rows[-1] |= {"failed": 3, "missing": "gan: timed out"}
+        rows[-1] |= {"failed": 3, "reasons": "2 face left, 1 brain cut", "missing": "gan: timed out"}
     table = pd.DataFrame(rows)
     table["rank"] = table["rank"].astype("Int64")
     view = View(attackers=attackers)
@@ -82,7 +82,7 @@ def test_markdown_is_a_table_of_equal_rows() -> None:
     assert "| correlation Guys | correlation HH | correlation all [95 %] | correlation changed |" in lines[0]
     assert lines[2].startswith("| 1 | removal | gan | 0.333 → 0.533 | 0.333 → 0.533 | 0.333 → 0.533 [0.533, 0.533] |")
     assert lines[4].startswith("|  | odd | gan | – → – |")
-    assert lines[4].endswith("| 3/9 | gan: timed out |")
+    assert lines[4].endswith("| 3/9: 2 face left, 1 brain cut | gan: timed out |")
 
 
 def test_markdown_hides_columns_of_trouble_when_there_is_none() -> None:

@@ -81,10 +81,10 @@ def test_a_small_suite_gets_all_defaults(tmp_path: Path) -> None:
 
 
 def test_a_plugin_is_its_name_or_its_name_with_parameters_or_with_nothing_behind_the_colon(tmp_path: Path) -> None:
-    assert labels(tmp_path, "[identity, {blur: {strength_mm: 2}}, {face_removal: }]") == [
+    assert labels(tmp_path, "[identity, {blur: {strength_mm: 2}}, {pydeface: }]") == [
         "identity",
         "blur(strength_mm=2)",
-        "face_removal",
+        "pydeface",
     ]
 
 

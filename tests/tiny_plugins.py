@@ -31,11 +31,14 @@ def log(what: str) -> None:
 class TinyHeads(Dataset):
     """Ellipsoids with a nose and a texture of their own."""
 
-    has_face_labels: ClassVar[bool] = True
+    real_people: ClassVar[bool] = False
 
     people: int = param(8, "how many")
     sites: tuple[str, ...] = param(("A", "B"), "scanners, in turn")
     broken: tuple[int, ...] = param((), "people whose file cannot be read")
+
+    def label_names(self) -> frozenset[str]:
+        return frozenset({"brain", "face"})
 
     def scans(self) -> list[Scan]:
         return [
@@ -58,7 +61,9 @@ class TinyHeads(Dataset):
         head = (radius < 1) | (nose < 1)
         voxels = np.where(head, 100 + 20 * rng.standard_normal(head.shape), rng.uniform(0, 2, head.shape))
         face = head & (y > 0.4) & (z < 0.3)
-        return Head(voxels.astype(np.float32), np.diag([8.0, 8.0, 8.0, 1.0]), labels={"face": face})
+        return Head(
+            voxels.astype(np.float32), np.diag([8.0, 8.0, 8.0, 1.0]), labels={"face": face, "brain": (radius < 0.6) & (y < -0.1)}
+        )
 
 
 class Smear(Anonymizer):

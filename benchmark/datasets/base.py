@@ -31,12 +31,30 @@ class Scan:
     recipe: Mapping[str, Any] = field(default_factory=dict)
     facts: Mapping[str, str | float] = field(default_factory=dict)
 
+    @property
+    def who(self) -> str:
+        """What the labels of jobs call it."""
+        return scan_name(self.subject, self.session)
+
+
+def scan_name(subject: str, session: str) -> str:
+    """A person's only, or first, visit goes by the person's name."""
+    return subject if session == "1" else f"{subject} session {session}"
+
 
 class Dataset(Plugin, ABC):
     """A cohort of heads."""
 
-    has_face_labels: ClassVar[bool] = False
-    """Whether every head of this dataset carries the label `face`; else the face template's region is scored."""
+    real_people: ClassVar[bool] = True
+    """Whether pictures of these heads show somebody: then they are drawn only when asked for."""
+
+    def label_names(self) -> frozenset[str]:
+        """The labels that every head of this dataset carries, without opening a volume.
+
+        `face` is scored, and its skin checked, in place of the face template's region; `brain` must come through an
+        anonymization whole, in place of deepbet's estimate.
+        """
+        return frozenset()
 
     @abstractmethod
     def scans(self) -> list[Scan]:

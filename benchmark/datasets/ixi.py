@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -16,6 +17,7 @@ Site = Literal["Guys", "HH", "IOP"]
 
 NAME = re.compile(r"(?P<id>(?P<subject>IXI\d{3})-(?P<site>Guys|HH|IOP)-\d{4})-T1\.nii(\.gz)?")
 TABLE = "participants.csv"
+REGIONS = "brain_regions"
 
 
 class IXI(Dataset):
@@ -28,6 +30,9 @@ class IXI(Dataset):
     Age and sex come from a table with columns `id` (`IXI013-HH-1212`), `age` (years) and `sex`: `csv`, or else a
     `participants.csv` in the folder or beside it. Who is not in it just has no age and sex.
 
+    Brain regions, where there are any (`IXI013-HH-1212-T1_regions.nii.gz`, above 0 = brain), come from a folder
+    `brain_regions` in the folder or beside it; anonymizers are then checked against them.
+
     Relative paths start at the folder of the suite file, or in Python at the current folder.
     """
 
@@ -36,30 +41,42 @@ class IXI(Dataset):
     sites: tuple[Site, ...] | None = param(None, "sites to take (Guys, HH, IOP); all when not given", min_length=1)
     limit: int | None = param(None, "take only the first subjects by file name, for trials", unit="subjects", ge=1)
 
+    def label_names(self) -> frozenset[str]:
+        """`brain` where there is a folder of brain regions.
+
+        Raises:
+            DataError: missing folder.
+        """
+        return frozenset({"brain"} if self._regions(self._folder_of_files()) else ())
+
     def scans(self) -> list[Scan]:
         """One scan per subject, in order of file names.
 
         Raises:
-            DataError: missing folder, no T1 file of these sites in it, two of one subject, or an unusable table.
+            DataError: missing folder, no T1 file of these sites in it, two of one subject, an unusable table, or brain
+                regions that one of them lacks.
         """
         folder = self._folder_of_files()
-        people = self._people(folder)
+        people, regions = self._people(folder), self._regions(folder)
         scans = []
         for file in find_files(folder, "IXI*"):
             match = NAME.fullmatch(file.name)
             if match and (self.sites is None or match["site"] in self.sites):
                 person = people.get(match["id"], {})
-                scans.append(Scan(subject=match["subject"], site=match["site"], files=(file,), facts=person))
+                files = (file, _regions_of(file, regions)) if regions else (file,)
+                scans.append(Scan(subject=match["subject"], site=match["site"], files=files, facts=person))
         if not scans:
             raise DataError(f"{folder}: no T1 file of the sites {', '.join(self.sites or ())}. Correct `sites`.")
         check_unique(scans)
         return scans[: self.limit]
 
     def load(self, scan: Scan) -> Head:
-        """Read the file; see `refbench.datasets.nifti.read_head`."""
-        from refbench.datasets.nifti import read_head
+        """Read the file, and the brain regions where there are any; see `refbench.datasets.nifti`."""
+        from refbench.datasets.nifti import read_head, read_label
 
-        return read_head(scan.files[0], subject=scan.subject, session=scan.session, site=scan.site)
+        head = read_head(scan.files[0], subject=scan.subject, session=scan.session, site=scan.site)
+        regions = scan.files[1:]
+        return replace(head, labels={"brain": read_label(regions[0], head)} if regions else {})
 
     def _folder_of_files(self) -> Path:
         path = self.path.expanduser().absolute()
@@ -69,9 +86,19 @@ class IXI(Dataset):
         problem = "no file is named like IXI013-HH-1212-T1.nii.gz" if path.is_dir() else "no such folder"
         raise DataError(f"{path}: {problem}. Set `path` to where IXI-T1.tar was unpacked.")
 
+    def _regions(self, folder: Path) -> Path | None:
+        return next((place for place in (folder / REGIONS, folder.parent / REGIONS) if place.is_dir()), None)
+
     def _people(self, folder: Path) -> dict[str, dict[str, str | float]]:
         nearby = (folder / TABLE, folder.parent / TABLE)
         table = self.csv or next((file for file in nearby if file.is_file()), None)
         if table is None:
             return {}
         return {row["id"]: facts(row, table) for row in read_table(table, ("id",)) if "id" in row}
+
+
+def _regions_of(file: Path, regions: Path) -> Path:
+    found = regions / file.name.replace("-T1.nii", "-T1_regions.nii")
+    if not found.is_file():
+        raise DataError(f"{found}: no such file, and others of {regions} are there. Add it, or move the folder away.")
+    return found

@@ -16,7 +16,7 @@ from nibabel.spatialimages import HeaderDataError, ImageDataError
 from nibabel.wrapstruct import WrapStructError
 
 from refbench.errors import DataError
-from refbench.types import Head, Voxels
+from refbench.types import Head, Mask, Voxels
 
 Image = nib.Nifti1Image | nib.Nifti2Image
 
@@ -50,6 +50,19 @@ def read_head(path: Path, *, subject: str = "", session: str = "", site: str = "
             raise DataError(f"{path}: damaged NIfTI file ({error}). Convert or download it again.") from error
     _check_voxels(voxels, path)
     return Head(voxels, canonical.affine.astype(np.float64), subject=subject, session=session, site=site)
+
+
+def read_label(path: Path, head: Head) -> Mask:
+    """Read a volume of labels on a head's grid: bool (x, y, z), True where it is above 0.
+
+    Raises:
+        DataError: as `read_head`, or the grid is another than the head's.
+    """
+    label = read_head(path)
+    if label.voxels.shape != head.voxels.shape or not np.allclose(label.affine, head.affine, atol=1e-3):
+        raise DataError(f"{path}: lies on another grid than its head. Resample it to the head (nearest neighbour).")
+    mask: Mask = label.voxels > 0
+    return mask
 
 
 def _read_bytes(path: Path) -> bytes:

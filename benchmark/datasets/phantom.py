@@ -24,12 +24,16 @@ class Phantom(Dataset):
     33 measures derived from a few latent factors; a session changes pose, bias field and noise only.
     """
 
-    has_face_labels: ClassVar[bool] = True
+    real_people: ClassVar[bool] = False
 
     subjects: int = param(30, "people in the cohort", ge=1, le=9999)
     sessions: int = param(1, "most visits of one person; each has 1 to this many", ge=1, le=3)
     scale: float = param(0.5, "voxels per side, as a share of the full 150 x 256 x 256", unit="0-1", ge=0.2, le=1)
     seed: int = param(0, "draws another cohort", ge=0)
+
+    def label_names(self) -> frozenset[str]:
+        """All that a phantom knows of itself."""
+        return frozenset({"brain", "face", "skin"})
 
     def scans(self) -> list[Scan]:
         """All visits by person and session. Person 17 is the same, at the same site, in a cohort of any size."""

@@ -4,31 +4,27 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 
-from refbench.anonymizers.base import Anonymizer
+from refbench.anonymizers.base import Anonymizer, Need
 from refbench.errors import InvalidOutput
 from refbench.jobs.task import Task, check_head, load_head, load_mask, save_mask
 from refbench.types import AnonymizedHead, Head
 
 
 def run(task: Task) -> None:
-    """Write changed.npz (mask), values.npy (float32, the released voxels there) and outcome.json."""
+    """Write changed.npz (mask), values.npy (float32, the released voxels there) and claim.json, the tool's own word."""
     anonymizer = task.plugin(task.identity["anonymizer"])
     assert isinstance(anonymizer, Anonymizer)
-    registration = task.identity.get("registration")
-    head = load_head(task.inputs[task.identity["head"]], task.inputs[registration] if registration else None)
+    found = {need: task.inputs[task.identity[need]] for need in get_args(Need) if need in task.identity}
+    head = load_head(task.inputs[task.identity["head"]], **found)
     rng = np.random.default_rng([task.identity["seed"], int(task.identity["head"], 16)])
     result = anonymize(anonymizer, head, rng, task.identity["anonymizer"]["name"])
     save_mask(task.out / "changed.npz", result.changed)
     np.save(task.out / "values.npy", result.head.voxels[result.changed])
-    outcome = {
-        "outcome": result.outcome,
-        "note": result.note,
-        "changed": float(result.changed.mean()),
-    }
-    (task.out / "outcome.json").write_text(json.dumps(outcome))
+    (task.out / "claim.json").write_text(json.dumps({"outcome": result.outcome, "note": result.note}))
 
 
 def anonymize(anonymizer: Anonymizer, head: Head, rng: np.random.Generator, name: str) -> AnonymizedHead:
@@ -54,5 +50,5 @@ def load_anonymized(head: Head, folder: Path) -> AnonymizedHead:
     changed = load_mask(folder / "changed.npz")
     voxels = np.array(head.voxels)
     voxels[changed] = np.load(folder / "values.npy")
-    outcome = json.loads((folder / "outcome.json").read_text())
-    return AnonymizedHead(head.with_voxels(voxels), changed, outcome["outcome"], outcome["note"])
+    claim = json.loads((folder / "claim.json").read_text())
+    return AnonymizedHead(head.with_voxels(voxels), changed, claim["outcome"], claim["note"])

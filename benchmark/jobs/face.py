@@ -11,5 +11,5 @@ def run(task: Task) -> None:
     if label.exists():
         save_mask(task.out / "face.npz", load_mask(label))
         return
-    head = load_head(folder, task.inputs[task.identity["registration"]])
+    head = load_head(folder, registration=task.inputs[task.identity["registration"]])
     save_mask(task.out / "face.npz", scored_face(head))

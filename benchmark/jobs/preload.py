@@ -5,10 +5,13 @@ import scipy.fft
 import scipy.ndimage
 import scipy.spatial
 
+import refbench.jobs.anonymize
+import refbench.jobs.check
 import refbench.jobs.face
 import refbench.jobs.head
 import refbench.jobs.reconstruct
 import refbench.jobs.score
+import refbench.jobs.skin
 import refbench.jobs.slice
 import refbench.jobs.train
 import refbench.worker

@@ -58,13 +58,23 @@ def save_head(folder: Path, head: Head) -> None:
         save_mask(folder / f"label_{name}.npz", mask)
 
 
-def load_head(folder: Path, registration: Path | None = None) -> Head:
-    """A head without labels, voxels mapped read-only; `registration` is the folder of a finished register job."""
+def load_head(
+    folder: Path, *, registration: Path | None = None, brain: Path | None = None, average: Path | None = None
+) -> Head:
+    """A head without labels, voxels mapped read-only; the others are folders of finished jobs of these names."""
     return Head(
         voxels=np.load(folder / "voxels.npy", mmap_mode="r"),
         affine=np.load(folder / "affine.npy"),
         registration=None if registration is None else np.load(registration / "registration.npy"),
+        brain=None if brain is None else load_mask(brain / "brain.npz"),
+        average=None if average is None else np.load(average / "average.npy"),
     )
+
+
+def load_labels(folder: Path) -> dict[str, Mask]:
+    """The truth that came with a head, by name."""
+    files = sorted(folder.glob("label_*.npz"))
+    return {file.stem.removeprefix("label_"): load_mask(file) for file in files}
 
 
 def check_head(head: Any, what: str) -> Head:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from refbench import anonymizers
 from refbench.anonymizers.registration import face_region, register, registration_versions, scored_face, warp
 from refbench.anonymizers.template import template_brain, template_face, template_head
 from refbench.errors import DataError, PluginError
@@ -127,9 +128,9 @@ def test_versions_name_program_and_atlas() -> None:
 
 
 def test_anonymizers_load_without_heavy_packages() -> None:
-    modules = "blank blur face_removal identity"
-    code = "import sys, " + ", ".join(f"refbench.anonymizers.{name}" for name in modules.split())
-    code += "; print([n for n in ('scipy', 'torch', 'nibabel', 'skimage', 'niimath', 'pydeface') if n in sys.modules])"
+    modules = [file.stem for file in Path(anonymizers.__path__[0]).glob("[a-z]*.py")]
+    code = "import sys, " + ", ".join(f"refbench.anonymizers.{name}" for name in modules)
+    code += "; print([n for n in ('scipy', 'torch', 'nibabel', 'skimage', 'niimath', 'pydeface', 'deepbet') if n in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 

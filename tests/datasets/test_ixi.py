@@ -87,6 +87,29 @@ def test_a_head_carries_what_the_scan_says(folder: Path) -> None:
     np.testing.assert_array_equal(head.voxels, voxels)
 
 
+def test_brain_regions_beside_the_heads_become_labels(tmp_path: Path) -> None:
+    (tmp_path / "T1").mkdir()
+    (tmp_path / "brain_regions").mkdir()
+    voxels = np.arange(60, dtype=np.float32).reshape(3, 4, 5)
+    nib.save(nib.Nifti1Image(voxels, np.eye(4)), tmp_path / "T1" / NAMES[0])
+    regions = tmp_path / "brain_regions" / "IXI013-HH-1212-T1_regions.nii.gz"
+    nib.save(nib.Nifti1Image((voxels > 30).astype(np.uint8) * 7, np.eye(4)), regions)
+    dataset = IXI(path=tmp_path)
+    assert dataset.label_names() == {"brain"}
+    np.testing.assert_array_equal(dataset.load(dataset.scans()[0]).labels["brain"], voxels > 30)
+
+    nib.save(nib.Nifti1Image(np.eye(12, 6, dtype=np.uint8).reshape(3, 4, 6), np.eye(4)), regions)
+    with pytest.raises(DataError, match="lies on another grid than its head"):
+        dataset.load(dataset.scans()[0])
+    regions.unlink()
+    with pytest.raises(DataError, match="no such file, and others of"):
+        dataset.scans()
+
+
+def test_without_brain_regions_there_is_no_label(folder: Path) -> None:
+    assert IXI(path=folder).label_names() == frozenset()
+
+
 def test_real_heads() -> None:
     path = Path(os.environ.get("REFBENCH_IXI", "../shared/ixi_hh_2mm"))
     if not path.is_dir():
@@ -100,3 +123,4 @@ def test_real_heads() -> None:
     assert nib.aff2axcodes(head.affine) == ("R", "A", "S")  # stored posterior, superior, right
     assert head.voxels.shape == (90, 120, 120)
     np.testing.assert_allclose(head.voxel_mm, 2, atol=1e-3)
+    assert 1.0 < head.labels["brain"].sum() * 8e-6 < 2.0, "litres of brain"

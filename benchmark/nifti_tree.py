@@ -1,0 +1,130 @@
+"""Which heads lie in a folder or a BIDS data set, and where their releases go."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from refbench.datasets.files import name_without_extension
+from refbench.errors import DataError, RefbenchError
+
+SUFFIXES = (".nii", ".nii.gz")
+MASK, RECORD = "_changed.nii.gz", "_anonymized.json"
+T1_WEIGHTED = ("_T1w.nii", "_T1w.nii.gz")
+NO_RAW_DATA = {"derivatives", "sourcedata", "code"}
+"""Folders of a BIDS data set whose heads are not its own."""
+
+
+@dataclass(frozen=True)
+class HeadFile:
+    """One head to anonymize.
+
+    Attributes:
+        source: the file. out: its release. name: the file relative to what is anonymized, for people.
+    """
+
+    source: Path
+    out: Path
+    name: str
+
+    @property
+    def mask(self) -> Path:
+        """Where the mask of what was changed goes."""
+        return self.out.with_name(f"{name_without_extension(self.out)}{MASK}")
+
+    @property
+    def record(self) -> Path:
+        """Where the record of what became of it goes."""
+        return self.out.with_name(f"{name_without_extension(self.out)}{RECORD}")
+
+    @property
+    def volumes(self) -> tuple[Path, Path]:
+        """What only a head that was released has."""
+        return self.out, self.mask
+
+    def remove_volumes(self) -> None:
+        """Remove what an earlier release left."""
+        for path in self.volumes:
+            path.unlink(missing_ok=True)
+
+
+def head_files(source: Path, out: Path) -> tuple[list[HeadFile], int]:
+    """The heads below a folder in order of their names, or the one that a file is.
+
+    A folder is a BIDS data set if it holds `dataset_description.json` or folders `sub-*`; of it only the T1-weighted
+    heads (`*_T1w`) of the raw data are taken, else all .nii and .nii.gz files. Hidden files and folders never are.
+
+    Args:
+        source: a .nii or .nii.gz file, or a folder.
+        out: for a folder, where its tree is mirrored; for a file, another file name, or a folder.
+
+    Returns:
+        the heads, and how many other NIfTI files the folder holds.
+
+    Raises:
+        DataError: there is no such file or folder, or no head in it.
+        RefbenchError: `out` lies inside the folder, an input or a file of somebody else would be written over, or two
+            heads would go to one place.
+    """
+    if not source.is_dir():
+        return [_single(source, out)], 0
+    root, target = source.resolve(), out.resolve()
+    if target == root or root in target.parents:
+        raise RefbenchError(f"{out}: lies in {source}, whose files must stay as they are. Choose a place outside it.")
+    if out.exists() and not out.is_dir():
+        raise RefbenchError(f"{out}: is a file, and {source} a folder. Choose a folder for what is released.")
+    volumes = [path for path in sorted(source.rglob("*")) if _is_volume(path, source)]
+    chosen = [path for path in volumes if _is_raw_t1(path.relative_to(source))] if _is_bids(source) else volumes
+    if not chosen:
+        wanted = "*_T1w.nii or *_T1w.nii.gz (it is a BIDS data set)" if _is_bids(source) else ".nii or .nii.gz"
+        raise DataError(f"{source}: holds no {wanted}. Correct the path, or convert the scans (dcm2niix).")
+    names = [path.relative_to(source).as_posix() for path in chosen]
+    files = [HeadFile(path, out / name, name) for path, name in zip(chosen, names, strict=True)]
+    _check_places(files, volumes)
+    return files, len(volumes) - len(chosen)
+
+
+def _single(source: Path, out: Path) -> HeadFile:
+    if not source.exists():
+        raise DataError(f"{source}: no such file or folder. Correct the path.")
+    place = out if out.name.endswith(SUFFIXES) and not out.is_dir() else out / source.name
+    if not place.name.endswith(SUFFIXES):
+        raise RefbenchError(f"{place}: the release of {source} must be named .nii or .nii.gz. Give it a name.")
+    file = HeadFile(source, place, source.name)
+    _check_places([file], [source])
+    return file
+
+
+def _is_bids(folder: Path) -> bool:
+    return (folder / "dataset_description.json").exists() or any(path.is_dir() for path in folder.glob("sub-*"))
+
+
+def _is_volume(path: Path, root: Path) -> bool:
+    """A link whose file is missing is one too, it must be reported; the mask of an earlier release is none."""
+    hidden = any(part.startswith(".") for part in path.relative_to(root).parts)
+    is_mask = path.name.endswith(MASK) and path.with_name(path.name.removesuffix(MASK) + RECORD).exists()
+    return path.name.endswith(SUFFIXES) and not hidden and not is_mask and not path.is_dir()
+
+
+def _is_raw_t1(path: Path) -> bool:
+    return path.name.endswith(T1_WEIGHTED) and path.parts[0] not in NO_RAW_DATA
+
+
+def _check_places(files: list[HeadFile], inputs: list[Path]) -> None:
+    """Refuse to write over an input or over somebody else's file, or two things to one place."""
+    taken = {path.resolve(): path for path in inputs}
+    for file in files:
+        for place in (file.out, file.mask, file.record):
+            there = place.resolve()
+            if there in taken:
+                raise RefbenchError(
+                    f"{file.source}: {place} would be written over, which belongs to {taken[there]}. Choose another "
+                    "place, or rename the file."
+                )
+            taken[there] = file.source
+        foreign = next((path for path in file.volumes if path.exists()), None)
+        if foreign and not file.record.exists():
+            raise RefbenchError(
+                f"{foreign}: is there already, without a record of `refbench anonymize`. Move it, or choose another "
+                "place."
+            )
