@@ -29,7 +29,12 @@ FOUND_MM = 10.0
 """How far a person's skin may lie from the registered template's."""
 
 FOUND_AT_LEAST = 0.65
-"""A head with less than this share of the template's skin near its own has no face."""
+"""A head with less than this share of the template's skin near its own has no face.
+
+The middle of a gap. Of 24 people of IXI and three other real heads, 0.81 to 1.00 is found (phantoms: 0.80 to 0.93);
+of the same heads registered anew after removal 0.04 to 0.14 under `template_face`, 0.32 to 0.49 under pydeface's own
+mask, which leaves the eyes, and 0.17 to 0.42 in front of a plane along the brain, as quickshear cuts.
+"""
 
 TOUCHES_MM2 = 25.0
 """Less skin than this at the volume's edge is a stray triangle, not a nose or a chin that is cut."""

@@ -2,7 +2,8 @@
 
 Source: Milchenko & Marcus, Obscuring surface anatomy in volumetric imaging data, Neuroinformatics 11(1), 2013, and the
 authors' public sources of 2021. Written anew: the regions come from the face template, the head mask from
-`refbench.geometry`, and the layer's normals from a height field along the voxel axis nearest to the outward one.
+`refbench.geometry`, and the layer's normals from a height field along the voxel axis nearest to the outward one: on a
+grid turned by 30 degrees the layer lies elsewhere at its edges, and has 0.8 to 0.9 (Dice) in common with the other.
 """
 
 from __future__ import annotations
@@ -18,12 +19,13 @@ from pydantic import BeforeValidator
 from refbench.anonymizers.base import Anonymizer, Need
 from refbench.anonymizers.brain import Method, brain_of, brain_versions, grown
 from refbench.anonymizers.normfilter import box_mean, normfilter
+from refbench.anonymizers.regions import edges_mm
 from refbench.anonymizers.registration import register, registration_versions
 from refbench.anonymizers.surface_layer import local_head, surface_layer
 from refbench.anonymizers.template import template_face_mask
 from refbench.geometry import air_level, head_mask, skin_threshold
 from refbench.plugin import param
-from refbench.types import AnonymizedHead, Head, Mask, Voxels
+from refbench.types import Affine, AnonymizedHead, Head, Mask, Voxels
 
 STEP_MM = {"2012": 10.0, "2021": 15.0}
 """Distance of the mesh's vertices at grain 1. The authors enlarged both in answer to attacks by refacing."""
@@ -83,36 +85,37 @@ class MaskFace(Anonymizer):
         boxes = [region_box(region, head) for region in REGIONS]
         if boxes[0] is None:
             return AnonymizedHead.compare(head, head, "no face found", "the face region lies outside the volume")
-        inside_head = head_mask(head.voxels, head.voxel_mm)
+        voxel_mm = edges_mm(head)
+        inside_head = head_mask(head.voxels, voxel_mm)
         dimmest = (air_level(head.voxels) + skin_threshold(head.voxels)) / 2
         brain = brain_of(head, self.brain)
         result = head.voxels.copy()
         for region, box in zip(REGIONS, boxes, strict=True):
             if box is None:
                 continue
-            edges_mm = np.append(np.delete(head.voxel_mm, region.axis), head.voxel_mm[region.axis])
+            seen_mm = np.append(np.delete(voxel_mm, region.axis), voxel_mm[region.axis])
             view = from_outside(result[box], region)
             skin = local_head(
-                from_outside(head.voxels[box], region), from_outside(inside_head[box], region), dimmest, edges_mm
+                from_outside(head.voxels[box], region), from_outside(inside_head[box], region), dimmest, seen_mm
             )
-            kept = from_outside(near_brain(brain, box, head.voxel_mm, self.margin_mm), region)
-            fade = from_outside(rim_fade(box, head), region)
-            self._filter(view, skin, kept, fade, edges_mm)
+            kept = from_outside(near_brain(brain, box, voxel_mm, self.margin_mm), region)
+            fade = from_outside(rim_fade(region, box, head), region)
+            self._filter(view, skin, kept, fade, seen_mm)
         return head.with_voxels(result)
 
     def _filter(
-        self, view: Voxels, skin: Mask, kept: Mask, fade: NDArray[np.float32], edges_mm: NDArray[np.float64]
+        self, view: Voxels, skin: Mask, kept: Mask, fade: NDArray[np.float32], voxel_mm: NDArray[np.float64]
     ) -> None:
-        """Filter one region, seen from outside, in place: `fade` is how much, 0-1, except `kept`, of the layer."""
+        """Filter one region, seen from outside, in place: `fade` is how much of the layer, 0-1, except `kept`."""
         thickness_mm = self.grain * THICKNESS_MM[self.version]
-        layer = surface_layer(skin, edges_mm, self.grain * STEP_MM[self.version], thickness_mm)
+        layer = surface_layer(skin, voxel_mm, self.grain * STEP_MM[self.version], thickness_mm)
         if layer is None:
             return
-        inside = layer.inside(view.shape[-1]) & ~kept
+        inside = layer.inside(view.shape[-1]) & ~kept & (fade > 0)
         if self.filter == "coating":
             view[inside] = view[inside].mean() if inside.any() else 0
             return
-        thickness = thickness_mm / edges_mm
+        thickness = thickness_mm / voxel_mm
         filtered = normfilter(view, layer, thickness) if self.filter == "normfilter" else box_mean(view, thickness)
         view[inside] += fade[inside] * (filtered[inside] - view[inside])
 
@@ -122,18 +125,18 @@ class MaskFace(Anonymizer):
 
 
 def region_box(region: OutwardBox, head: Head) -> Box | None:
-    """The box around a region's corners on the grid of a registered head, grown, and open to the outside.
+    """The box around a grown region on the grid of a registered head, open to the outside.
 
     Returns:
         Three slices, or None when less than two voxels to a side of it lie in the volume: no mesh fits in there.
     """
-    assert head.registration is not None
-    corners = np.stack(np.meshgrid(*zip(region.low, region.high, strict=True)), axis=-1).reshape(-1, 3)
-    to_voxels = np.linalg.inv(head.affine) @ head.registration @ template_face_mask().affine
-    at = corners @ to_voxels[:3, :3].T + to_voxels[:3, 3]
-    growth, shape = GROWTH_MM / head.voxel_mm, head.voxels.shape
-    low = np.clip(np.round(at.min(axis=0) - growth), 0, shape).astype(int)
-    high = np.clip(np.round(at.max(axis=0) + growth) + 1, 0, shape).astype(int)
+    growth = growth_in_template(head)
+    corners = np.stack(np.meshgrid(*zip(region.low - growth, region.high + growth, strict=True)), axis=-1)
+    to_voxels = np.linalg.inv(to_template(head))
+    at = corners.reshape(-1, 3) @ to_voxels[:3, :3].T + to_voxels[:3, 3]
+    shape = head.voxels.shape
+    low = np.clip(np.round(at.min(axis=0)), 0, shape).astype(int)
+    high = np.clip(np.round(at.max(axis=0)) + 1, 0, shape).astype(int)
     if region.outwards > 0:
         high[region.axis] = shape[region.axis]
     else:
@@ -159,17 +162,34 @@ def near_brain(brain: Mask, box: Box, voxel_mm: NDArray[np.float64], margin_mm: 
     return grown(brain[wide], voxel_mm, margin_mm)[inner]
 
 
-def rim_fade(box: Box, head: Head) -> NDArray[np.float32]:
-    """How much of the filtered intensities the voxels of a box take: float32 of its shape, above 0, at most 1.
+def rim_fade(region: OutwardBox, box: Box, head: Head) -> NDArray[np.float32]:
+    """How much of the filtered intensities the voxels of a box take: float32 of its shape, 0-1, 0 beyond the region.
 
-    It falls off in what the box was grown by, so that no seam shows; not where the volume ends.
+    It falls off in what the region was grown by, so that no seam shows; not towards the outside. The region is a box
+    in the template, so that on a turned grid it is the same part of the head.
     """
+    growth, to_voxels = growth_in_template(head), to_template(head)
+    index = np.ogrid[box]
     fade = np.ones([side.stop - side.start for side in box], dtype=np.float32)
-    for axis, side in enumerate(box):
-        rising = np.minimum(1, (np.arange(side.stop - side.start) + 0.5) * head.voxel_mm[axis] / GROWTH_MM)
-        across = [other for other in range(3) if other != axis]
-        if side.start > 0:
-            fade *= np.expand_dims(rising, across)
-        if side.stop < head.voxels.shape[axis]:
-            fade *= np.expand_dims(rising[::-1], across)
+    for axis in range(3):
+        at = sum(slope * along for slope, along in zip(to_voxels[axis, :3], index, strict=True)) + to_voxels[axis, 3]
+        if axis != region.axis or region.outwards > 0:
+            fade *= np.clip((at - region.low[axis]) / growth[axis] + 1, 0, 1)
+        if axis != region.axis or region.outwards < 0:
+            fade *= np.clip((region.high[axis] - at) / growth[axis] + 1, 0, 1)
     return fade
+
+
+def to_template(head: Head) -> Affine:
+    """Voxels of a registered head to voxels of the template's 1 mm grid, float64 (4, 4)."""
+    assert head.registration is not None
+    matrix: Affine = np.linalg.inv(head.registration @ template_face_mask().affine) @ head.affine
+    return matrix
+
+
+def growth_in_template(head: Head) -> NDArray[np.float64]:
+    """`GROWTH_MM` of the head in voxels of the template's 1 mm grid, (3,)."""
+    assert head.registration is not None
+    voxel_in_head = (head.registration @ template_face_mask().affine)[:3, :3]
+    growth: NDArray[np.float64] = GROWTH_MM / np.sqrt((voxel_in_head**2).sum(axis=0))
+    return growth

@@ -17,7 +17,7 @@ from pydantic import model_validator
 from refbench.anonymizers.average import average_affine, average_head
 from refbench.anonymizers.base import Anonymizer, Need
 from refbench.anonymizers.face_parts import PARTS
-from refbench.anonymizers.regions import soft_edge
+from refbench.anonymizers.regions import edges_mm, soft_edge
 from refbench.anonymizers.registration import installed, register, registration_versions, warp
 from refbench.anonymizers.template import Atlas, template_brain, template_face
 from refbench.errors import DataError, PluginError
@@ -85,7 +85,7 @@ class Reface(Anonymizer):
             return head.with_voxels(_niimath_reface(head, self.template, self.shell, self.weight))
         if head.registration is None:
             head = replace(head, registration=register(head))
-        share = soft_edge(warp(replaced_region(), head), head.voxel_mm)
+        share = soft_edge(warp(replaced_region(), head), edges_mm(head))
         if not share.any():
             return AnonymizedHead.compare(head, head, "no face found", "the face region lies outside the volume")
         average = head.average if head.average is not None else template_average()
@@ -113,8 +113,10 @@ def composite(voxels: Voxels, face: NDArray[np.float32], share: NDArray[np.float
         float32 of the same shape; None where there is nothing to match: one of the two is air wherever it is replaced.
 
     Raises:
-        DataError: the volume or the new face is constant.
+        DataError: the volume is constant.
     """
+    if face.min() == face.max():
+        return None
     inside = share > 0
     old, new, some = voxels[inside], face[inside], share[inside]
     old_tissue, new_tissue = old[old > skin_threshold(voxels)], new[new > skin_threshold(face)]

@@ -51,7 +51,7 @@ class RegionFilter(Anonymizer):
         weight = self.weight(head)
         if not weight.any():
             return AnonymizedHead.compare(head, head, "no face found", "the region to change lies outside the volume")
-        box = bounding_box(weight > 0, np.ceil(self.reach_mm() / head.voxel_mm).astype(int))
+        box = bounding_box(weight > 0, np.ceil(self.reach_mm() / edges_mm(head)).astype(int))
         voxels = np.array(head.voxels)
         voxels[box] = mix(head.voxels[box], self.filtered(head, weight, box, rng), weight[box])
         return head.with_voxels(voxels)
@@ -88,7 +88,7 @@ def region_weight(head: Head, where: Where) -> NDArray[np.float32]:
     """
     if where == "whole":
         return np.ones(head.voxels.shape, dtype=np.float32)
-    return surface_layer(head) if where == "head_surface" else soft_edge(face_region(head), head.voxel_mm)
+    return surface_layer(head) if where == "head_surface" else soft_edge(face_region(head), edges_mm(head))
 
 
 def surface_layer(head: Head) -> NDArray[np.float32]:
@@ -103,18 +103,13 @@ def surface_layer(head: Head) -> NDArray[np.float32]:
     Raises:
         as `region_weight`.
     """
-    from scipy import ndimage
-
-    step = np.maximum(1, np.round(_COARSE_MM / head.voxel_mm)).astype(int)
-    mask = head_mask(head.voxels, head.voxel_mm)[:: step[0], :: step[1], :: step[2]]
-    edges = head.voxel_mm * step
-    from_skin = np.abs(_signed_distance_mm(_filled(mask), edges))
-    coarse = np.clip((LAYER_MM - from_skin) / EDGE_MM, 0, 1).astype(np.float32)
-    weight: NDArray[np.float32] = coarse
-    if (step > 1).any():
-        weight = ndimage.affine_transform(
-            coarse, 1 / step, output_shape=head.voxels.shape, output=np.float32, order=1, mode="nearest"
-        )
+    voxel_mm = edges_mm(head)
+    step = np.maximum(1, np.round(_COARSE_MM / voxel_mm)).astype(int)
+    mask = head_mask(head.voxels, voxel_mm)[:: step[0], :: step[1], :: step[2]]
+    from_skin = np.abs(_signed_distance_mm(_filled(mask), voxel_mm * step))
+    weight = np.clip((LAYER_MM - from_skin) / EDGE_MM, 0, 1).astype(np.float32)
+    for axis in np.flatnonzero(step > 1):
+        weight = _refined(weight, int(axis), int(step[axis]), head.voxels.shape[axis])
     weight[warp(_guarded_brain(), head) > 0] = 0
     return weight
 
@@ -151,6 +146,15 @@ def mix(voxels: Voxels, filtered: Voxels, weight: NDArray[np.float32]) -> Voxels
     return np.where(weight > 0, (1 - weight) * voxels + weight * filtered, voxels)
 
 
+def edges_mm(head: Head) -> NDArray[np.float64]:
+    """Edge lengths of a voxel, (3,), to a ten-thousandth of a mm.
+
+    Where half a voxel decides how many voxels some mm are, the single precision of a file's affine must not.
+    """
+    edges: NDArray[np.float64] = np.round(head.voxel_mm, 4)
+    return edges
+
+
 def _filled(mask: Mask) -> Mask:
     """The head without holes, axial slice by slice: airways leave the volume at its bottom."""
     from scipy import ndimage
@@ -159,6 +163,17 @@ def _filled(mask: Mask) -> Mask:
     in_plane[:, 1, 1] = in_plane[1, :, 1] = True
     filled: Mask = ndimage.binary_fill_holes(mask, structure=in_plane)
     return filled
+
+
+def _refined(values: NDArray[np.float32], axis: int, step: int, count: int) -> NDArray[np.float32]:
+    """Linear interpolation along an axis to `count` values, `step` for each; beyond the last one it goes on."""
+    whole, part = np.divmod(np.arange(count), step)
+    below = values.take(whole, axis)
+    rise = values.take(np.minimum(whole + 1, values.shape[axis] - 1), axis)
+    rise -= below
+    rise *= np.expand_dims((part / step).astype(np.float32), tuple({0, 1, 2} - {axis}))
+    below += rise
+    return below
 
 
 def _signed_distance_mm(mask: Mask, voxel_mm: NDArray[np.float64]) -> NDArray[np.float64]:

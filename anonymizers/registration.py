@@ -25,6 +25,8 @@ SAMPLING_MM = 2.0
 SCORED_MARGIN_MM = 5.0
 """Privacy metrics look this far beyond the skin."""
 
+_BLOCK = 16
+
 
 def registration_versions() -> dict[str, str]:
     """The versions of the program and the atlas that decide a registration; part of an anonymizer's cache key.
@@ -82,15 +84,18 @@ def warp(atlas: Atlas, head: Head) -> NDArray[np.float32]:
 
     to_head = head.registration if head.registration is not None else register(head)
     to_atlas = np.linalg.inv(to_head @ atlas.affine) @ head.affine
-    warped: NDArray[np.float32] = ndimage.affine_transform(
-        atlas.voxels,
-        to_atlas[:3, :3],
-        to_atlas[:3, 3],
-        output_shape=head.voxels.shape,
-        output=np.float32,
-        order=1,
-        mode="nearest",
-    )
+    warped = np.zeros(head.voxels.shape, dtype=np.float32)
+    box = _reached(atlas.voxels, to_atlas, warped.shape)
+    if box is not None:
+        start = [side.start for side in box]
+        ndimage.affine_transform(
+            atlas.voxels,
+            to_atlas[:3, :3],
+            to_atlas[:3, :3] @ start + to_atlas[:3, 3],
+            output=warped[box],
+            order=1,
+            mode="nearest",
+        )
     return warped
 
 
@@ -136,6 +141,42 @@ def bounding_box(mask: Mask, margin: NDArray[np.int_]) -> tuple[slice, slice, sl
         inside = np.flatnonzero(mask.any(axis=tuple({0, 1, 2} - {axis})))
         slices.append(slice(max(0, int(inside[0] - margin[axis])), int(inside[-1] + margin[axis] + 1)))
     return slices[0], slices[1], slices[2]
+
+
+def _reached(
+    region: NDArray[np.float32], to_region: Affine, shape: tuple[int, ...]
+) -> tuple[slice, slice, slice] | None:
+    """A box of a grid beyond which a region warped there is 0; None if it is 0 everywhere.
+
+    Most regions fill a small part of a head. It is looked for in blocks of `_BLOCK` voxels to a side.
+
+    Args:
+        region: float32 (x, y, z); its outermost voxels go on beyond it.
+        to_region: voxel indices of the grid to those of the region.
+        shape: of the grid.
+    """
+    filled = region != 0
+    if not filled.any():
+        return None
+    near = np.ones([-(-size // _BLOCK) for size in shape], dtype=bool)
+    for row, side, count in zip(to_region, bounding_box(filled, np.zeros(3, dtype=int)), region.shape, strict=False):
+        lowest, highest = np.full((2, *near.shape), row[3])
+        for axis, size in enumerate(shape):
+            first = np.arange(0, size, _BLOCK)
+            ends = row[axis] * np.array([first, np.minimum(first + _BLOCK, size) - 1])
+            lowest += np.expand_dims(ends.min(axis=0), tuple({0, 1, 2} - {axis}))
+            highest += np.expand_dims(ends.max(axis=0), tuple({0, 1, 2} - {axis}))
+        if side.start > 0:
+            near &= highest > side.start - 1
+        if side.stop < count:
+            near &= lowest < side.stop
+    if not near.any():
+        return None
+    x, y, z = (
+        slice(side.start * _BLOCK, min(side.stop * _BLOCK, size))
+        for side, size in zip(bounding_box(near, np.zeros(3, dtype=int)), shape, strict=True)
+    )
+    return x, y, z
 
 
 def allineate(moving: Atlas, fixed: Atlas, name: str) -> Affine:

@@ -64,7 +64,7 @@ def template_face() -> Atlas:
 
 @lru_cache(maxsize=1)
 def template_face_mask() -> Atlas:
-    """pydeface's face mask, turned round: (176, 256, 256), about 1 mm; 1 = face, 0 = keep.
+    """The face mask of pydeface, turned round: (176, 256, 256), about 1 mm; 1 = face, 0 = keep.
 
     It is a block below the eyes and in front of the throat, slanting up over the bridge of the nose; it reaches the
     edges of the template in front, at both sides and at the bottom.
@@ -105,7 +105,7 @@ def _read(name: str) -> Atlas:
         raise PluginError("pydeface is not installed, and its face template with it. Run: pip install pydeface")
     image = nibabel.load(Path(found.submodule_search_locations[0]) / "data" / name)
     assert isinstance(image, nibabel.Nifti1Image)
-    return Atlas(np.asarray(image.dataobj, dtype=np.float32), np.asarray(image.affine, dtype=np.float64))
+    return Atlas(np.asarray(image.dataobj, dtype=np.float32, order="C"), np.asarray(image.affine, dtype=np.float64))
 
 
 def _halved(atlas: Atlas) -> Atlas:

@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from refbench.anonymizers.base import Anonymizer
+from refbench.anonymizers.blank import Blank
 from refbench.anonymizers.blur import Blur
+from refbench.anonymizers.brain import deepbet_brain
+from refbench.anonymizers.caideface import Caideface
+from refbench.anonymizers.coating import Coating
+from refbench.anonymizers.mask_face import MaskFace
+from refbench.anonymizers.mri_deface import MriDeface
+from refbench.anonymizers.noise import Noise
+from refbench.anonymizers.pixelate import Pixelate
+from refbench.anonymizers.pydeface import Pydeface
+from refbench.anonymizers.quickshear import Quickshear
+from refbench.anonymizers.reface import Reface, template_average
+from refbench.anonymizers.registration import register
+from refbench.datasets.nifti import read_head
 from refbench.datasets.phantom import Phantom
 from refbench.metrics.correlation import Correlation
 from refbench.metrics.ssim import SSIM
@@ -42,13 +57,42 @@ def test_cut_21_slices(benchmark: Benchmark, phantom: Head) -> None:
     assert slices.original.shape == (21, 128, 128)
 
 
-def test_blur_registered(benchmark: Benchmark, phantom: Head) -> None:
-    from dataclasses import replace
+def test_registration(benchmark: Benchmark, phantom: Head) -> None:
+    to_head = benchmark.pedantic(register, args=(phantom,), rounds=2)
+    assert np.isfinite(to_head).all()
 
-    from refbench.anonymizers.registration import register
 
-    head = replace(phantom, registration=register(phantom))
-    benchmark.pedantic(Blur(strength_mm=4).anonymize, args=(head, np.random.default_rng(0)), rounds=3)
+NATIVE = (
+    MaskFace(),
+    MaskFace(filter="blur"),
+    MriDeface(backend="native"),
+    Blur(strength_mm=4),
+    Blur(strength_mm=4, region="head_surface"),
+    Pixelate(),
+    Noise(),
+    Coating(),
+    Pydeface(),
+    Quickshear(),
+    Caideface(),
+    Reface(),
+    Blank(),
+)
+
+
+@pytest.fixture(scope="module")
+def real_head(heads_folder: Path) -> Head:
+    """One real person's head, with all that anonymizers share."""
+    head = read_head(heads_folder / "head_a_T1w.nii.gz")
+    return replace(head, registration=register(head), brain=deepbet_brain(head), average=template_average())
+
+
+@pytest.mark.parametrize("anonymizer", NATIVE, ids=lambda one: one.label(type(one).__name__))
+def test_anonymizer(benchmark: Benchmark, real_head: Head, anonymizer: Anonymizer) -> None:
+    if anonymizer.missing():
+        pytest.skip(anonymizer.missing())
+    released = benchmark.pedantic(anonymizer.anonymize, args=(real_head, np.random.default_rng(0)), rounds=3)
+    voxels = released.head.voxels if isinstance(released, AnonymizedHead) else released.voxels
+    assert (voxels != real_head.voxels).any()
 
 
 @pytest.mark.parametrize("metric", [Correlation(), SSIM()], ids=["correlation", "ssim"])

@@ -62,7 +62,9 @@ class TinyHeads(Dataset):
         voxels = np.where(head, 100 + 20 * rng.standard_normal(head.shape), rng.uniform(0, 2, head.shape))
         face = head & (y > 0.4) & (z < 0.3)
         return Head(
-            voxels.astype(np.float32), np.diag([8.0, 8.0, 8.0, 1.0]), labels={"face": face, "brain": (radius < 0.6) & (y < -0.1)}
+            voxels.astype(np.float32),
+            np.diag([8.0, 8.0, 8.0, 1.0]),
+            labels={"face": face, "brain": (radius < 0.6) & (y < -0.1)},
         )
 
 
