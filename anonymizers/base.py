@@ -10,7 +10,6 @@ import numpy as np
 from refbench.plugin import Plugin
 from refbench.types import AnonymizedHead, Head
 
-
 Need = Literal["registration", "brain", "average"]
 """What the harness computes once, for all anonymizers that ask for it, and hands over as the head's field of that name.
 

@@ -92,7 +92,7 @@ def brain_versions(method: Method = "deepbet") -> dict[str, str]:
 
 @lru_cache(maxsize=1)
 def network() -> BrainExtraction:
-    """deepbet's network, kept by this process once it is loaded.
+    """The network of deepbet, kept by this process once it is loaded.
 
     Raises:
         PluginError: deepbet is not installed.

@@ -334,7 +334,7 @@ def _takes(plugin_class: type[Plugin], name: str, value: Any) -> bool:
     info = plugin_class.model_fields.get(name)
     if info is None or info.annotation is None:
         return True  # an unknown parameter: report it once, not once per item
-    kind = Annotated[info.annotation, *info.metadata] if info.metadata else info.annotation
+    kind: Any = Annotated[info.annotation, *info.metadata] if info.metadata else info.annotation
     try:
         TypeAdapter[Any](kind).validate_python(value)
     except ValidationError:

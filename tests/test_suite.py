@@ -382,3 +382,10 @@ def test_a_missing_suite_file_is_said_to_be_missing(tmp_path: Path) -> None:
 def test_a_folder_is_no_suite_file(tmp_path: Path) -> None:
     with pytest.raises(SuiteError, match="no suite file"):
         load_suite(str(tmp_path))
+
+
+def test_a_sweep_over_values_that_are_converted(tmp_path: Path) -> None:
+    assert labels(tmp_path, "[mask_face: {version: [2012, 2021]}]") == [
+        "mask_face(version=2012)",
+        "mask_face(version=2021)",
+    ]

@@ -130,7 +130,8 @@ def test_versions_name_program_and_atlas() -> None:
 def test_anonymizers_load_without_heavy_packages() -> None:
     modules = [file.stem for file in Path(anonymizers.__path__[0]).glob("[a-z]*.py")]
     code = "import sys, " + ", ".join(f"refbench.anonymizers.{name}" for name in modules)
-    code += "; print([n for n in ('scipy', 'torch', 'nibabel', 'skimage', 'niimath', 'pydeface', 'deepbet') if n in sys.modules])"
+    heavy = ("scipy", "torch", "nibabel", "skimage", "niimath", "pydeface", "deepbet")
+    code += f"; print([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 
