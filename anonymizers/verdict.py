@@ -109,10 +109,15 @@ def skin_left(skin: FacialSkin, released: Head) -> Mask:
     from scipy.spatial import cKDTree
 
     surfaces = [outer_surface(released.voxels, released.affine, _slices(box), skin.threshold) for box in skin.boxes]
-    points = np.concatenate([np.zeros((0, 3), np.float32), *(sampled(surface, _SPACING_MM) for surface in surfaces)])
-    if not (len(points) and len(skin.points)):
+    triangles = np.concatenate([np.zeros((0, 3, 3), np.float32), *surfaces])
+    if not (len(triangles) and len(skin.points)):
         return np.zeros(len(skin.points), dtype=bool)
-    distance, _ = cKDTree(points).query(skin.points, distance_upper_bound=LEFT_MM)
+    # Most triangles are too far from any skin to matter; only the others are worth cutting up.
+    centres = triangles.mean(axis=1)
+    reach = np.linalg.norm(triangles - centres[:, None], axis=2).max() + LEFT_MM
+    from_skin, _ = cKDTree(skin.points).query(centres, distance_upper_bound=reach)
+    points = sampled(triangles[np.isfinite(from_skin)], _SPACING_MM)
+    distance, _ = cKDTree(points, balanced_tree=False).query(skin.points, distance_upper_bound=LEFT_MM)
     left: Mask = np.isfinite(distance)
     return left
 
