@@ -19,7 +19,7 @@ from refbench.anonymizers.base import Anonymizer, Need
 from refbench.anonymizers.face_parts import PARTS
 from refbench.anonymizers.regions import edges_mm, soft_edge
 from refbench.anonymizers.registration import installed, register, registration_versions, warp
-from refbench.anonymizers.template import Atlas, template_brain, template_face
+from refbench.anonymizers.template import EYES_MARGIN_MM, Atlas, template_brain, template_face
 from refbench.errors import DataError, PluginError
 from refbench.geometry import air_level, skin_threshold
 from refbench.plugin import param
@@ -30,9 +30,6 @@ if TYPE_CHECKING:
 
 EARS_MARGIN_MM = 8.0
 """Around the ears this much is replaced too, as the new face fades in over 4 mm and ears differ."""
-
-BRAIN_MARGIN_MM = 8.0
-"""What is replaced around the ears keeps this distance from the template's brain, as the face does."""
 
 
 class Reface(Anonymizer):
@@ -137,12 +134,15 @@ def template_average() -> Voxels:
 
 @lru_cache(maxsize=1)
 def replaced_region() -> Atlas:
-    """What is replaced: the face and both ears, (176, 256, 256), about 1 mm; 1 = replaced, air in front included."""
+    """What is replaced: the face and both ears, (176, 256, 256), about 1 mm; 1 = replaced, air in front included.
+
+    The ears keep the same distance from the template's brain as the eyes.
+    """
     from scipy import ndimage
 
     face, brain = template_face(), template_brain()
     brain_mm = np.sqrt((brain.affine[:3, :3] ** 2).sum(axis=0))
-    far = ndimage.distance_transform_edt(brain.voxels < 0.5, sampling=brain_mm) > BRAIN_MARGIN_MM
+    far = ndimage.distance_transform_edt(brain.voxels < 0.5, sampling=brain_mm) > EYES_MARGIN_MM
     far = far.repeat(2, axis=0).repeat(2, axis=1).repeat(2, axis=2)
     region = face.voxels.copy()
     for part in PARTS:
