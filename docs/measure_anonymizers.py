@@ -1,10 +1,10 @@
 """Puts the figures of a run of `suites/anonymizers.yaml`, or of another suite, into docs/anonymizers.md.
 
     refbench run suites/anonymizers.yaml
-    python docs/measure_anonymizers.py people [RUN]
+    python docs/measure_anonymizers.py people [RUN ...]
 
-The first word names the table in the document; RUN is the latest run if not given. Nothing between the markers is ever
-typed.
+The first word names the table in the document. RUN is the latest run if not given; of several the later ones replace
+the rows of anonymizers that they ran again. Nothing between the markers is ever typed.
 """
 
 from __future__ import annotations
@@ -22,11 +22,12 @@ PARTS = ("nose", "eyes", "mouth", "ears")
 
 
 def main(name: str, *runs: str) -> None:
-    """Read the run's subjects, write a row per anonymizer."""
-    (folder,) = find_runs(default_store().absolute(), runs)
-    subjects = load_run(folder).subjects
-    rows = [_row(str(label), own) for label, own in subjects.groupby("anonymizer", sort=False)]
-    _insert(name, "\n".join(_markdown(rows)))
+    """Read the subjects of the runs, write a row per anonymizer."""
+    rows = {}
+    for folder in find_runs(default_store().absolute(), runs):
+        for label, own in load_run(folder).subjects.groupby("anonymizer", sort=False):
+            rows[label] = _row(str(label), own)
+    _insert(name, "\n".join(_markdown(list(rows.values()))))
 
 
 def _row(label: str, own: pd.DataFrame) -> dict[str, str]:
