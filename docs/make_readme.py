@@ -46,7 +46,8 @@ def main() -> None:
 def _insert(file: Path, name: str, board: str) -> None:
     begin, end = f"<!-- {name}: make readme -->\n", f"<!-- end of {name} -->"
     before, rest = file.read_text().split(begin)
-    file.write_text(f"{before}{begin}```\n{board}\n```\n{rest[rest.index(end) :]}")
+    lines = "\n".join(line.rstrip() for line in board.splitlines())
+    file.write_text(f"{before}{begin}```\n{lines}\n```\n{rest[rest.index(end) :]}")
 
 
 def draw(plan: Plan, run: Run, store: Store) -> Image.Image:
