@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import subprocess
 import tempfile
 from collections.abc import Mapping
 from dataclasses import replace
@@ -18,9 +17,8 @@ from refbench.anonymizers.average import average_affine, average_head
 from refbench.anonymizers.base import Anonymizer, Need
 from refbench.anonymizers.face_parts import PARTS
 from refbench.anonymizers.regions import edges_mm, soft_edge
-from refbench.anonymizers.registration import installed, register, registration_versions, warp
+from refbench.anonymizers.registration import installed, register, registration_versions, run_niimath, warp
 from refbench.anonymizers.template import EYES_MARGIN_MM, Atlas, template_brain, template_face
-from refbench.errors import DataError, PluginError
 from refbench.geometry import air_level, skin_threshold
 from refbench.plugin import param
 from refbench.types import AnonymizedHead, Head, Voxels
@@ -162,7 +160,6 @@ def _niimath_reface(head: Head, template: Path, shell: Path, weight: Path) -> Vo
     darkest voxel at 0, and what it leaves as it is comes from the input, bit by bit.
     """
     import nibabel
-    from niimath import bin_path
 
     darkest = head.voxels.min()
     shifted = head.voxels - darkest
@@ -170,18 +167,12 @@ def _niimath_reface(head: Head, template: Path, shell: Path, weight: Path) -> Vo
         folder = Path(name)
         nibabel.save(nibabel.Nifti1Image(shifted, head.affine), folder / "head.nii")  # type: ignore[no-untyped-call]
         files = [str(path.resolve()) for path in (template, shell, weight)]
-        command = [str(bin_path), "head.nii", "-reface", *files, "-gz", "0", "refaced.nii"]
-        try:
-            done = subprocess.run(command, cwd=folder, capture_output=True, text=True, errors="replace", check=False)
-        except OSError as problem:
-            raise PluginError(f"niimath cannot be run ({problem}). Install it again: pip install niimath") from problem
-        result = folder / "refaced.nii"
-        if done.returncode != 0 or not result.exists():
-            said = " / ".join((done.stderr or done.stdout).strip().splitlines()[-3:])
-            raise DataError(
-                f"niimath could not reface {head.subject or 'this head'} (exit status {done.returncode}): "
-                f"{said or 'it said nothing'}. Check that the volume is a whole head, T1-weighted, and the three files."
-            )
+        result = run_niimath(
+            ["head.nii", "-reface", *files, "-gz", "0", "refaced.nii"],
+            folder / "refaced.nii",
+            failed=f"niimath could not reface {head.subject or 'this head'}",
+            advice="Check that the volume is a whole head, T1-weighted, and the three files.",
+        )
         image = nibabel.load(result)
         assert isinstance(image, nibabel.Nifti1Image)
         refaced = np.asarray(image.dataobj, dtype=np.float32)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -227,25 +228,18 @@ def allineate(moving: Atlas, fixed: Atlas, name: str) -> Affine:
         DataError: it failed on this volume, or what it found is no head.
     """
     import nibabel
-    from niimath import bin_path
 
     with tempfile.TemporaryDirectory(prefix="refbench-register-") as path:
         folder = Path(path)
         for volume, file in ((moving, "head.nii"), (fixed, "template.nii")):
             image = nibabel.Nifti1Image(volume.voxels, volume.affine)  # type: ignore[no-untyped-call]
             nibabel.save(image, folder / file)
-        command = [str(bin_path), "head.nii", "-allineate", "template.nii", "-savemat", "affine.json", "aligned.nii"]
-        try:
-            done = subprocess.run(command, cwd=folder, capture_output=True, text=True, errors="replace", check=False)
-        except OSError as problem:
-            raise PluginError(f"niimath cannot be run ({problem}). Install it again: pip install niimath") from problem
-        result = folder / "affine.json"
-        if done.returncode != 0 or not result.exists():
-            said = " / ".join((done.stderr or done.stdout).strip().splitlines()[-3:])
-            raise DataError(
-                f"niimath could not register {name} to the face template (exit status {done.returncode}): "
-                f"{said or 'it said nothing'}. Check that the volume is a whole head, T1-weighted."
-            )
+        result = run_niimath(
+            ["head.nii", "-allineate", "template.nii", "-savemat", "affine.json", "aligned.nii"],
+            folder / "affine.json",
+            failed=f"niimath could not register {name} to the face template",
+            advice="Check that the volume is a whole head, T1-weighted.",
+        )
         found: Affine = np.array(json.loads(result.read_text())["fixed_to_moving"], dtype=np.float64)
     scales = np.linalg.svd(found[:3, :3], compute_uv=False)
     if not (np.isfinite(found).all() and np.linalg.det(found[:3, :3]) > 0 and scales[2] > 0.4 and scales[0] < 2.5):
@@ -254,6 +248,35 @@ def allineate(moving: Atlas, fixed: Atlas, name: str) -> Affine:
             f"{scales[2]:.2f} to {scales[0]:.2f}). Check that the volume is a whole head and its voxel size is right."
         )
     return found
+
+
+def run_niimath(arguments: Sequence[str], result: Path, *, failed: str, advice: str) -> Path:
+    """Run niimath where its result is to lie.
+
+    Args:
+        arguments: its command line; plain names are files of that folder.
+        result: the file that it leaves.
+        failed: how the error begins.
+        advice: how the error ends.
+
+    Returns:
+        `result`, which is there.
+
+    Raises:
+        PluginError: niimath cannot be run.
+        DataError: it failed, or left no such file; what it said last is quoted.
+    """
+    from niimath import bin_path
+
+    command = [str(bin_path), *arguments]
+    try:
+        done = subprocess.run(command, cwd=result.parent, capture_output=True, text=True, errors="replace", check=False)
+    except OSError as problem:
+        raise PluginError(f"niimath cannot be run ({problem}). Install it again: pip install niimath") from problem
+    if done.returncode != 0 or not result.exists():
+        said = " / ".join((done.stderr or done.stdout).strip().splitlines()[-3:])
+        raise DataError(f"{failed} (exit status {done.returncode}): {said or 'it said nothing'}. {advice}")
+    return result
 
 
 def installed(distribution: str) -> str:
