@@ -8,8 +8,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from refbench.plugin import Plugin
+import numpy as np
+
+from refbench.plugin import Plugin, param
 from refbench.types import Images, ReleasedSlices, SlicePairs
+
+Needs = Literal["paired", "unpaired", "nothing"]
+
+
+def closeness(pairs: SlicePairs, images: Images) -> float:
+    """Minus the mean squared error of images [n, h, w] where the originals were changed; NaN where nothing was."""
+    missing = (images - pairs.original)[pairs.changed]
+    return -float(np.square(missing).mean()) if missing.size else float("nan")
 
 
 @dataclass(frozen=True)
@@ -21,12 +31,19 @@ class TrainingContext:
         folder: survives a kill of this training; checkpoints go here, and only here.
         device: `cpu` or `cuda`.
         report: call with (done, total, losses) now and then; steps are whatever the attacker counts.
+        judge: how good images [n, h, w] are as reconstructions of pairs, the larger the better, NaN where undefined;
+            the suite's `selection` decides what it measures. For choices on validation people.
+        deterministic: the same bits every time on the same machine, whatever that costs in speed.
+        choices: a folder in which what was measured about this machine is kept between trainings.
     """
 
     seed: int
     folder: Path
     device: str = "cpu"
     report: Callable[[int, int, dict[str, float]], None] = lambda done, total, losses: None
+    judge: Callable[[SlicePairs, Images], float] = closeness
+    deterministic: bool = False
+    choices: Path | None = None
 
 
 class Reconstructor(ABC):
@@ -48,10 +65,17 @@ class Attacker(Plugin, ABC):
     `region: Literal["estimated", "known"]`; only with `known` does `ReleasedSlices.changed` reach its reconstructor.
     """
 
-    needs: ClassVar[Literal["paired", "unpaired", "nothing"]] = "paired"
+    @property
+    def needs(self) -> Needs:
+        """What it learns from: pairs, released and original slices that are never shown together, or nothing."""
+        return "paired"
 
     gpu: ClassVar[bool] = False
     """True: a training worth a GPU, or all cores of a machine without one; False: one core will do."""
+
+    share: float = param(
+        1.0, "share of the training people that it is shown; a sweep gives a learning curve", unit="0-1", gt=0, le=1
+    )
 
     @abstractmethod
     def fit(self, train: SlicePairs, validation: SlicePairs, context: TrainingContext) -> Reconstructor:

@@ -2,71 +2,141 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import l1_loss
 
-from refbench.attackers.base import TrainingContext
+from refbench.attackers.base import Reconstructor, TrainingContext
+from refbench.attackers.composite import Composite, changed_region, pasted
 from refbench.attackers.cyclegan import CycleGAN
+from refbench.attackers.fake_pool import FakePool
+from refbench.attackers.inpainting import Surroundings
 from refbench.attackers.network_reconstructor import NetworkReconstructor
-from refbench.attackers.networks import PatchDiscriminator, ResidualGenerator
-from refbench.attackers.training import (
-    Losses,
-    Stateful,
-    adam,
-    check_pairs,
-    draw,
-    frozen,
-    linear_decay,
-    on_device,
-    run_steps,
-    seeded,
-    set_learning_rate,
-    step_count,
-    update,
-)
+from refbench.attackers.networks import PatchDiscriminator, ResidualGenerator, to_network
+from refbench.attackers.resident import Resident
+from refbench.attackers.saved_network import SavedNetwork
+from refbench.attackers.training import Drawn, Losses, Trained, Training, adam, frozen, run_training, seeded, update
+from refbench.errors import DataError
 from refbench.types import SlicePairs
 
 
-class FakePool:
-    """Earlier fakes that a discriminator is shown from, so that it does not forget them (Shrivastava et al. 2017).
+def train_cyclegan(
+    attacker: CycleGAN, train: SlicePairs, validation: SlicePairs, context: TrainingContext
+) -> Reconstructor:
+    """Train a CycleGAN and return its generator from released to original slices.
 
-    Until `capacity` fakes are in, each passes through and is kept. From then on each is, with even odds, either
-    passed through and not kept, or exchanged for a random earlier one.
+    Raises:
+        DataError: the slices do not fit the networks.
+        InvalidOutput: the training diverged.
+    """
+    _check(train)
+    surroundings = None
+    if attacker.composite:
+        surroundings, _ = Surroundings.learn(train, validation, attacker.region, context.seed)
+    with seeded(context) as rng:
+        game = CycleGame(attacker, train, context.device)
+        mask = changed_region(surroundings, validation.released) if surroundings else None
+
+        def validate() -> float:
+            images = game.reconstructor().reconstruct(validation.released)
+            return context.judge(validation, images if mask is None else pasted(validation.released, images, mask))
+
+        training = Training(
+            draw=game.draw,
+            step=game.step,
+            optimisers={"generators": game.generators, "discriminators": game.discriminators},
+            networks={
+                "to_original": game.to_original,
+                "to_released": game.to_released,
+                "judge_original": game.judge_original,
+                "judge_released": game.judge_released,
+            },
+            kept="to_original",
+            validate=validate if len(validation) else None,
+            images=len(train),
+            others={"pool_original": game.pool_original, "pool_released": game.pool_released},
+        )
+        trained = run_training(training, attacker, rng, context)
+    whole = game.reconstructor(trained)
+    return Composite(whole, surroundings) if surroundings else whole
+
+
+class CycleGame:
+    """Two generators against two discriminators.
+
+    Every step draws a batch from each domain on its own, so that a slice meets its original only by chance, unless
+    the attacker has a `paired_weight`. The discriminators learn first, from pooled fakes, then the generators learn
+    from the discriminators as updated. The founding paper's code updates a discriminator once for the real and once
+    for the fake image; here, as in Zhu et al., both gradients make one update.
     """
 
-    def __init__(self, capacity: int) -> None:
-        self.capacity = capacity
-        self.fakes: list[Tensor] = []
+    def __init__(self, attacker: CycleGAN, train: SlicePairs, device: str) -> None:
+        self.attacker = attacker
+        self.device = device
+        self.arguments = {"width": attacker.width, "blocks": attacker.blocks}
+        self.to_original, self.to_released = ResidualGenerator(**self.arguments), ResidualGenerator(**self.arguments)
+        self.judge_original = PatchDiscriminator(2 * attacker.width)
+        self.judge_released = PatchDiscriminator(2 * attacker.width)
+        for network in (self.to_original, self.to_released, self.judge_original, self.judge_released):
+            initialise(network)
+            network.to(device)
+        self.generators = adam(self.to_original, self.to_released, learning_rate=attacker.learning_rate)
+        self.discriminators = adam(self.judge_original, self.judge_released, learning_rate=attacker.learning_rate)
+        height, width = train.original.shape[1:]
+        self.pool_original = FakePool(attacker.pool, attacker.batch, height, width, device)
+        self.pool_released = FakePool(attacker.pool, attacker.batch, height, width, device)
+        self.released = Resident(train.released.images, device)
+        self.original = Resident(train.original, device)
 
-    def exchange(self, fakes: Tensor, rng: np.random.Generator) -> Tensor:
-        """Put in a batch [n, 1, h, w] and take out one of the same shape."""
-        shown = []
-        for fake in fakes.detach():
-            if len(self.fakes) < self.capacity:
-                self.fakes.append(fake.clone())
-            elif self.capacity and rng.random() < 0.5:
-                place = int(rng.integers(self.capacity))
-                earlier, self.fakes[place] = self.fakes[place], fake.clone()
-                fake = earlier.to(fake.device)  # a pool out of a checkpoint still lies in main memory
-            shown.append(fake)
-        return torch.stack(shown)
+    def reconstructor(self, trained: Trained | None = None) -> NetworkReconstructor:
+        """The generator back to originals, as it is now or as its training left it."""
+        return NetworkReconstructor(SavedNetwork.of(self.arguments, self.to_original, self.device, trained))
 
-    def state_dict(self) -> dict[str, Any]:
-        """Return the fakes."""
-        return {"fakes": self.fakes}
+    def draw(self, rng: np.random.Generator) -> Drawn:
+        """Which slices the next step sees, and what becomes of its fakes."""
+        batch, count = self.attacker.batch, len(self.released)
+        released = torch.from_numpy(rng.integers(count, size=batch))
+        paired = self.attacker.paired_weight > 0
+        return {
+            "released": released,
+            "original": released if paired else torch.from_numpy(rng.integers(count, size=batch)),
+            "pool_original": self.pool_original.draw(rng),
+            "pool_released": self.pool_released.draw(rng),
+        }
 
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take up the fakes."""
-        self.fakes = list(state_dict["fakes"])
+    def step(self, drawn: Drawn) -> Losses:
+        """Update the discriminators, then the generators."""
+        real_released = to_network(self.released.take(drawn["released"]))
+        real_original = to_network(self.original.take(drawn["original"]))
+        fake_original, fake_released = self.to_original(real_released).float(), self.to_released(real_original).float()
+
+        shown_original = self.pool_original.exchange(fake_original, drawn["pool_original"])
+        shown_released = self.pool_released.exchange(fake_released, drawn["pool_released"])
+        discriminator = discriminator_loss(self.judge_original, real_original, shown_original) + discriminator_loss(
+            self.judge_released, real_released, shown_released
+        )
+        update(self.discriminators, discriminator)
+
+        with frozen(self.judge_original, self.judge_released):
+            adversarial = adversarial_loss(self.judge_original(fake_original), 1.0) + adversarial_loss(
+                self.judge_released(fake_released), 1.0
+            )
+            cycle = l1_loss(self.to_released(fake_original).float(), real_released) + l1_loss(
+                self.to_original(fake_released).float(), real_original
+            )
+            losses = {"discriminator": discriminator, "adversarial": adversarial, "cycle": cycle}
+            loss = adversarial + self.attacker.cycle_weight * cycle
+            if self.attacker.paired_weight:
+                losses["paired"] = l1_loss(fake_original, real_original) + l1_loss(fake_released, real_released)
+                loss = loss + self.attacker.paired_weight * losses["paired"]
+            update(self.generators, loss)
+        return losses
 
 
 def adversarial_loss(verdicts: Tensor, target: float) -> Tensor:
     """Least squares (Mao et al. 2017): mean squared distance of the patches' verdicts from 1 (real) or 0 (fake)."""
-    return (verdicts - target).square().mean()
+    return (verdicts.float() - target).square().mean()
 
 
 def discriminator_loss(discriminator: nn.Module, real: Tensor, fake: Tensor) -> Tensor:
@@ -84,65 +154,12 @@ def initialise(network: nn.Module) -> None:
                 nn.init.zeros_(module.bias)
 
 
-def train_cyclegan(attacker: CycleGAN, train: SlicePairs, context: TrainingContext) -> NetworkReconstructor:
-    """Train a CycleGAN and return its generator from released to original slices.
-
-    Every step draws a batch from each domain on its own, so that a slice meets its original only by chance. The
-    discriminators learn first, from pooled fakes, then the generators learn from the discriminators as updated. The
-    founding paper's code updates a discriminator once for the real and once for the fake image; here, as in Zhu et
-    al., both gradients make one update.
-
-    Raises:
-        DataError: the slices do not fit the networks.
-        InvalidOutput: the training diverged.
-    """
-    check_pairs(train, size_multiple=8, smallest=16, attacker="cyclegan")
-    with seeded(context) as rng:
-        arguments = {"width": attacker.width, "blocks": attacker.blocks}
-        to_original, to_released = ResidualGenerator(**arguments), ResidualGenerator(**arguments)
-        judge_original, judge_released = PatchDiscriminator(2 * attacker.width), PatchDiscriminator(2 * attacker.width)
-        for network in (to_original, to_released, judge_original, judge_released):
-            initialise(network)
-            network.to(context.device)
-        generators = adam(to_original, to_released, learning_rate=attacker.learning_rate)
-        discriminators = adam(judge_original, judge_released, learning_rate=attacker.learning_rate)
-        pool_original, pool_released = FakePool(attacker.pool), FakePool(attacker.pool)
-        released = on_device(train.released.images, context.device)
-        original = on_device(train.original, context.device)
-        steps = step_count(len(train), attacker.batch, attacker.epochs, attacker.steps)
-
-        def step(done: int) -> Losses:
-            for optimiser in (generators, discriminators):
-                set_learning_rate(optimiser, attacker.learning_rate * linear_decay(done, steps))
-            real_released = draw(released, attacker.batch, rng)
-            real_original = draw(original, attacker.batch, rng)
-            fake_original, fake_released = to_original(real_released), to_released(real_original)
-
-            loss_discriminators = discriminator_loss(
-                judge_original, real_original, pool_original.exchange(fake_original, rng)
-            ) + discriminator_loss(judge_released, real_released, pool_released.exchange(fake_released, rng))
-            update(discriminators, loss_discriminators)
-
-            with frozen(judge_original, judge_released):
-                adversarial = adversarial_loss(judge_original(fake_original), 1.0) + adversarial_loss(
-                    judge_released(fake_released), 1.0
-                )
-                cycle = l1_loss(to_released(fake_original), real_released) + l1_loss(
-                    to_original(fake_released), real_original
-                )
-                update(generators, adversarial + attacker.cycle_weight * cycle)
-            return {"discriminator": loss_discriminators, "adversarial": adversarial, "cycle": cycle}
-
-        parts: dict[str, Stateful] = {
-            "to_original": to_original,
-            "to_released": to_released,
-            "judge_original": judge_original,
-            "judge_released": judge_released,
-            "generators": generators,
-            "discriminators": discriminators,
-            "pool_original": pool_original,
-            "pool_released": pool_released,
-        }
-        recipe = {"attacker": "cyclegan", "images": list(train.original.shape), **attacker.model_dump()}
-        run_steps(step, steps, parts, rng, context, recipe)
-    return NetworkReconstructor("ResidualGenerator", arguments, to_original, context.device)
+def _check(train: SlicePairs) -> None:
+    if len(train) == 0:
+        raise DataError("cyclegan: there are no slices to train on; check the split")
+    height, width = train.original.shape[1:]
+    if height % 8 or width % 8 or min(height, width) < 16:
+        raise DataError(
+            f"cyclegan: slices of {height} x {width} pixels do not fit its networks; choose a slice size of at least "
+            "16 pixels with both sides multiples of 8"
+        )

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,12 +14,14 @@ from numpy.typing import NDArray
 from refbench.attackers.averages import Averages, Posed
 from refbench.attackers.base import Reconstructor
 from refbench.attackers.changed_region import ChangedRegion
+from refbench.attackers.weighing import WEIGHTS, choose
 from refbench.errors import DataError, StoreError
 from refbench.types import Affine, Images, Mask, ReleasedSlices, SlicePairs
 
 FILE = "attacker.npz"
 
 KnownOrEstimated = Literal["estimated", "known"]
+Judge = Callable[[SlicePairs, Images], float]
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,7 @@ class Inpainter(Reconstructor):
 
     Attributes:
         surroundings: where people lie, and where they were changed.
-        weight: 0-1, how far to go from what was released to what is proposed; see `weighed`.
+        weight: 0-1, how far to go from what was released to what is proposed; see `best`.
     """
 
     surroundings: Surroundings
@@ -90,7 +92,7 @@ class Inpainter(Reconstructor):
 
     @abstractmethod
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """All there is to save."""
+        """What it has to save of its own."""
 
     def reconstruct(self, released: ReleasedSlices) -> Images:
         """Replace the changed region; outside it the released images stay bit by bit.
@@ -99,11 +101,9 @@ class Inpainter(Reconstructor):
             DataError: images of another size than those of the training; a known region that is missing.
         """
         images = released.images.copy()
-        for person, mask in self.located(released):
-            patched = person.images.copy()
-            change = self.propose(person, mask) - patched[mask]
-            patched[mask] = np.clip(patched[mask] + np.float32(self.weight) * change, 0, 1)
-            images[person.stack.members] = patched
+        if self.weight:
+            for person, mask in self.located(released):
+                images[person.stack.members] = mixed(person, mask, self.propose(person, mask), self.weight)
         return images
 
     def located(self, released: ReleasedSlices) -> Iterator[tuple[Posed, Mask]]:
@@ -113,23 +113,49 @@ class Inpainter(Reconstructor):
             if mask.any():
                 yield person, mask
 
-    def weighed(self, validation: SlicePairs) -> Self:
-        """The same with the weight that leaves the smallest squared error on the validation people.
+    def weighed(self, validation: SlicePairs, judge: Judge) -> Self:
+        """The same with the weight of `best`."""
+        return best([self], validation, judge)
 
-        A proposal that only harms gets the weight 0, and nothing is done. Without validation people the weight is 1.
-        """
-        agreement = length = 0.0
-        for person, mask in self.located(validation.released):
-            change = (self.propose(person, mask) - person.images[mask]).astype(np.float64)
-            missing = (validation.original[person.stack.members] - person.images)[mask]
-            agreement += float(change @ missing)
-            length += float(change @ change)
-        return replace(self, weight=float(np.clip(agreement / length, 0, 1)) if length else 1.0)
+    def everything(self) -> dict[str, NDArray[Any]]:
+        """All that there is to save, surroundings and weight included."""
+        return {**self.surroundings.arrays(), "weight": np.array(self.weight), **self.arrays()}
 
     def save(self, folder: Path) -> None:
         """Write one `attacker.npz`."""
-        arrays = {**self.surroundings.arrays(), "weight": np.array(self.weight), **self.arrays()}
-        np.savez(folder / FILE, **arrays)  # type: ignore[arg-type]  # numpy's stub takes every name for `allow_pickle`
+        np.savez(folder / FILE, **self.everything())  # type: ignore[arg-type]  # numpy's stub takes every name for `allow_pickle`
+
+
+Candidate = TypeVar("Candidate", bound=Inpainter)
+
+
+def best(candidates: Sequence[Candidate], validation: SlicePairs, judge: Judge) -> Candidate:
+    """The candidate that gains most on the validation people, with the weight that does (see `weighing.choose`).
+
+    Proposals that only harm get the weight 0, and nothing is done. Without validation people it is the first
+    candidate, as it is.
+
+    Args:
+        candidates: of equal surroundings.
+        validation: their people decide.
+        judge: of `TrainingContext`; it is asked about one person at a time.
+    """
+    if not len(validation):
+        return candidates[0]
+    scores = []
+    for person, mask in candidates[0].located(validation.released):
+        pairs = validation.take(person.stack.members)
+        proposals = [candidate.propose(person, mask) for candidate in candidates]
+        scores.append([[judge(pairs, mixed(person, mask, one, weight)) for weight in WEIGHTS] for one in proposals])
+    number, weight = choose(np.array(scores, np.float64).reshape(-1, len(candidates), len(WEIGHTS)))
+    return replace(candidates[number], weight=weight)
+
+
+def mixed(person: Posed, mask: Mask, proposal: NDArray[np.float32], weight: float) -> Images:
+    """One person's images [k, h, w], 0-1, with the pixels of a mask moved a part of the way to what is proposed."""
+    images = person.images.copy()
+    images[mask] = np.clip(images[mask] + np.float32(weight) * (proposal - images[mask]), 0, 1)
+    return images
 
 
 def read(folder: Path) -> dict[str, NDArray[Any]]:

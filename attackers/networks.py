@@ -8,8 +8,69 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import conv_transpose2d, group_norm
 
 NORM_EPSILON = 1e-5
+
+
+def to_network(images: Tensor) -> Tensor:
+    """Intensities 0-1 to the range of tanh, -1 to 1."""
+    return 2 * images - 1
+
+
+def from_network(images: Tensor) -> Tensor:
+    """Tanh's range back to intensities, clipped to 0-1."""
+    return ((images + 1) / 2).clamp(0, 1)
+
+
+class InstanceNorm(nn.InstanceNorm2d):
+    """Instance normalisation with scale and shift; statistics of the image itself, at test time too.
+
+    Groups of one channel are the same thing, and torch does them about twice as fast on a CPU, unless the memory
+    layout is channels_last, where it is the other way round.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(channels, eps=NORM_EPSILON, affine=True)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return a tensor of the input's shape, [n, channels, h, w]."""
+        if images.is_contiguous():
+            return group_norm(images, self.num_features, self.weight, self.bias, self.eps)
+        return super().forward(images)
+
+
+class ToOneChannel(nn.Conv2d):
+    """A convolution of stride 1 to a single channel, without padding.
+
+    On a CPU torch takes half the time for the same sums if they are called a transposed convolution with the kernel
+    turned round.
+    """
+
+    def __init__(self, inputs: int, kernel: int) -> None:
+        super().__init__(inputs, 1, kernel)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return [n, 1, h - kernel + 1, w - kernel + 1]."""
+        if images.device.type != "cpu":
+            return super().forward(images)
+        turned = self.weight.flip(2, 3).transpose(0, 1)
+        images = images.contiguous(memory_format=torch.channels_last)
+        return conv_transpose2d(images, turned, self.bias, padding=self.kernel_size[0] - 1)
+
+
+class ReflectionPad(nn.ReflectionPad2d):
+    """Padding by reflection. Torch has no deterministic gradient of it on a GPU, so it is then done in plain steps."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return [n, channels, h + top + bottom, w + left + right]."""
+        if not torch.are_deterministic_algorithms_enabled():
+            return super().forward(images)
+        left, right, top, bottom = self.padding
+        wide = [images[..., 1 : left + 1].flip(-1), images, images[..., -right - 1 : -1].flip(-1)]
+        images = torch.cat(wide, dim=-1)
+        high = [images[..., 1 : top + 1, :].flip(-2), images, images[..., -bottom - 1 : -1, :].flip(-2)]
+        return torch.cat(high, dim=-2)
 
 
 class ResidualBlock(nn.Module):
@@ -19,10 +80,10 @@ class ResidualBlock(nn.Module):
         super().__init__()
         self.layers = nn.Sequential(
             nn.Conv2d(channels, channels, 3, padding=1),
-            normalisation(channels),
-            nn.ReLU(),
+            InstanceNorm(channels),
+            nn.ReLU(inplace=True),
             nn.Conv2d(channels, channels, 3, padding=1),
-            normalisation(channels),
+            InstanceNorm(channels),
         )
 
     def forward(self, images: Tensor) -> Tensor:
@@ -36,34 +97,35 @@ class ResidualGenerator(nn.Module):
 
     Source: Zhu et al. 2017 (CycleGAN), appendix, at half their width, as Abramian & Eklund 2019 trained it. With 32
     channels and 9 blocks it has 24 convolutions and 2 849 537 parameters. Reflection padding in front of the 7 x 7
-    convolutions, zero padding inside; transposed 3 x 3 convolutions double the size exactly.
+    convolutions, zero padding inside; transposed 3 x 3 convolutions double the size exactly. Where a stride of 2 needs
+    one row and column of padding, Keras adds them at the far side and this network at the near one: each is the
+    other's mirror image, in rows and columns.
 
     Args:
         width: channels of the first convolution.
         blocks: residual blocks.
+        inputs: channels of what is translated.
     """
 
-    size_multiple = 4
-
-    def __init__(self, width: int, blocks: int) -> None:
+    def __init__(self, width: int, blocks: int, inputs: int = 1) -> None:
         super().__init__()
         self.layers = nn.Sequential(
-            nn.ReflectionPad2d(3),
-            nn.Conv2d(1, width, 7),
-            normalisation(width),
-            nn.ReLU(),
+            ReflectionPad(3),
+            nn.Conv2d(inputs, width, 7),
+            InstanceNorm(width),
+            nn.ReLU(inplace=True),
             *halve(width, 2 * width),
             *halve(2 * width, 4 * width),
             *(ResidualBlock(4 * width) for _ in range(blocks)),
             *double(4 * width, 2 * width),
             *double(2 * width, width),
-            nn.ReflectionPad2d(3),
-            nn.Conv2d(width, 1, 7),
+            ReflectionPad(3),
+            ToOneChannel(width, 7),
             nn.Tanh(),
         )
 
     def forward(self, images: Tensor) -> Tensor:
-        """Translate [n, 1, h, w], h and w multiples of 4, into [n, 1, h, w]."""
+        """Translate [n, inputs, h, w], h and w multiples of 4, into [n, 1, h, w]."""
         translated: Tensor = self.layers(images)
         return translated
 
@@ -84,19 +146,19 @@ class PatchDiscriminator(nn.Module):
         super().__init__()
         self.layers = nn.Sequential(
             nn.Conv2d(inputs, width, 4, stride=2, padding=1),
-            nn.LeakyReLU(0.2),
+            nn.LeakyReLU(0.2, inplace=True),
             nn.Conv2d(width, 2 * width, 4, stride=2, padding=1),
-            normalisation(2 * width),
-            nn.LeakyReLU(0.2),
+            InstanceNorm(2 * width),
+            nn.LeakyReLU(0.2, inplace=True),
             nn.Conv2d(2 * width, 4 * width, 4, stride=2, padding=1),
-            normalisation(4 * width),
-            nn.LeakyReLU(0.2),
+            InstanceNorm(4 * width),
+            nn.LeakyReLU(0.2, inplace=True),
             nn.ZeroPad2d((1, 2, 1, 2)),
             nn.Conv2d(4 * width, 8 * width, 4),
-            normalisation(8 * width),
-            nn.LeakyReLU(0.2),
+            InstanceNorm(8 * width),
+            nn.LeakyReLU(0.2, inplace=True),
             nn.ZeroPad2d((1, 2, 1, 2)),
-            nn.Conv2d(8 * width, 1, 4),
+            ToOneChannel(8 * width, 4),
         )
 
     def forward(self, images: Tensor) -> Tensor:
@@ -116,36 +178,37 @@ class UNet(nn.Module):
         width: channels of the first convolution.
         halvings: encoder layers; sides must be multiples of 2 ** halvings.
         dropout: probability in training, 0-1.
+        inputs: channels of what is translated.
     """
 
-    def __init__(self, width: int, halvings: int, dropout: float) -> None:
+    def __init__(self, width: int, halvings: int, dropout: float, inputs: int = 1) -> None:
         super().__init__()
         channels = [min(width * 2**level, width * 8) for level in range(halvings)]
         self.encoders = nn.ModuleList()
         self.decoders = nn.ModuleList()
         for level, outputs in enumerate(channels):
             outermost, innermost = level == 0, level == halvings - 1
-            inputs = 1 if outermost else channels[level - 1]
+            above = 1 if outermost else channels[level - 1]
             # A map of one or two pixels has no statistics to normalise by, so the innermost encoder has no norm.
             self.encoders.append(
                 nn.Sequential(
                     nn.Identity() if outermost else nn.LeakyReLU(0.2),
-                    nn.Conv2d(inputs, outputs, 4, stride=2, padding=1),
-                    nn.Identity() if outermost or innermost else normalisation(outputs),
+                    nn.Conv2d(inputs if outermost else above, outputs, 4, stride=2, padding=1),
+                    nn.Identity() if outermost or innermost else InstanceNorm(outputs),
                 )
             )
-            drops = dropout if level >= halvings - 3 and inputs == outputs else 0.0
+            drops = dropout if level >= halvings - 3 and above == outputs else 0.0
             self.decoders.append(
                 nn.Sequential(
                     nn.ReLU(),
-                    nn.ConvTranspose2d(outputs if innermost else 2 * outputs, inputs, 4, stride=2, padding=1),
-                    nn.Tanh() if outermost else normalisation(inputs),
+                    nn.ConvTranspose2d(outputs if innermost else 2 * outputs, above, 4, stride=2, padding=1),
+                    nn.Tanh() if outermost else InstanceNorm(above),
                     nn.Dropout(drops),
                 )
             )
 
     def forward(self, images: Tensor) -> Tensor:
-        """Translate [n, 1, h, w], sides multiples of 2 ** halvings, into [n, 1, h, w]."""
+        """Translate [n, inputs, h, w], sides multiples of 2 ** halvings, into [n, 1, h, w]."""
         skips = [images]
         for encoder in self.encoders:
             skips.append(encoder(skips[-1]))
@@ -167,17 +230,12 @@ def halvings_of(height: int, width: int, most: int = 8) -> int:
     return count
 
 
-def normalisation(channels: int) -> nn.Module:
-    """Instance normalisation with scale and shift; statistics of the image itself, at test time too."""
-    return nn.InstanceNorm2d(channels, eps=NORM_EPSILON, affine=True)
-
-
 def halve(inputs: int, outputs: int) -> list[nn.Module]:
     """CycleGAN's dk: 3 x 3 convolution of stride 2, norm, ReLU."""
-    return [nn.Conv2d(inputs, outputs, 3, stride=2, padding=1), normalisation(outputs), nn.ReLU()]
+    return [nn.Conv2d(inputs, outputs, 3, stride=2, padding=1), InstanceNorm(outputs), nn.ReLU(inplace=True)]
 
 
 def double(inputs: int, outputs: int) -> list[nn.Module]:
     """CycleGAN's uk: transposed 3 x 3 convolution of stride 2, norm, ReLU."""
     upsampling = nn.ConvTranspose2d(inputs, outputs, 3, stride=2, padding=1, output_padding=1)
-    return [upsampling, normalisation(outputs), nn.ReLU()]
+    return [upsampling, InstanceNorm(outputs), nn.ReLU(inplace=True)]

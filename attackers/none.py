@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import ClassVar, Literal
 
-from refbench.attackers.base import Attacker, Reconstructor, TrainingContext
+from refbench.attackers.base import Attacker, Needs, Reconstructor, TrainingContext
 from refbench.types import Images, ReleasedSlices, SlicePairs
 
 
 class NoAttack(Attacker):
     """The anonymized image itself; nothing is learnt."""
 
-    needs: ClassVar[Literal["paired", "unpaired", "nothing"]] = "nothing"
+    @property
+    def needs(self) -> Needs:
+        """Nothing is learnt."""
+        return "nothing"
 
     def fit(self, train: SlicePairs, validation: SlicePairs, context: TrainingContext) -> Reconstructor:
         """Look at nothing."""

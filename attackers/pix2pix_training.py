@@ -2,43 +2,38 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import binary_cross_entropy_with_logits, l1_loss
+from torch.nn.functional import binary_cross_entropy_with_logits
 
 from refbench.attackers.base import TrainingContext
-from refbench.attackers.network_reconstructor import NetworkReconstructor
-from refbench.attackers.networks import PatchDiscriminator, UNet, halvings_of
+from refbench.attackers.networks import PatchDiscriminator, ResidualGenerator, UNet, halvings_of, to_network
+from refbench.attackers.paired import Paint, PairedReconstructor, l1_inside, prepare, validator
 from refbench.attackers.pix2pix import Pix2Pix
-from refbench.attackers.training import (
-    Losses,
-    Stateful,
-    adam,
-    check_pairs,
-    frozen,
-    linear_decay,
-    on_device,
-    run_steps,
-    seeded,
-    set_learning_rate,
-    step_count,
-    to_network,
-    update,
-)
+from refbench.attackers.saved_network import SavedNetwork
+from refbench.attackers.training import Drawn, Losses, Training, adam, frozen, run_training, seeded, update
+from refbench.errors import DataError
 from refbench.types import SlicePairs
 
-
-def adversarial_loss(verdicts: Tensor, real: bool) -> Tensor:
-    """Cross entropy of the patches' verdicts (logits) against `real` or fake, mean over patches."""
-    target = torch.ones_like(verdicts) if real else torch.zeros_like(verdicts)
-    return binary_cross_entropy_with_logits(verdicts, target)
+GENERATORS: dict[str, type[UNet] | type[ResidualGenerator]] = {"unet": UNet, "resnet": ResidualGenerator}
 
 
-def discriminator_loss(discriminator: nn.Module, released: Tensor, original: Tensor, fake: Tensor) -> Tensor:
+def adversarial_loss(verdicts: Tensor, real: bool, least_squares: bool = False) -> Tensor:
+    """How far the patches' verdicts are from `real` or fake: cross entropy (logits) or mean squared distance."""
+    target = torch.full_like(verdicts, float(real))
+    return (verdicts - target).square().mean() if least_squares else binary_cross_entropy_with_logits(verdicts, target)
+
+
+def discriminator_loss(
+    discriminator: nn.Module, seen: Tensor, original: Tensor, fake: Tensor, least_squares: bool = False
+) -> Tensor:
     """Half the sum of what is lost on true and on faked pairs; one pass judges both."""
-    pairs = torch.cat([torch.cat([released, original], dim=1), torch.cat([released, fake], dim=1)])
-    of_real, of_fake = discriminator(pairs).chunk(2)
-    return 0.5 * (adversarial_loss(of_real, True) + adversarial_loss(of_fake, False))
+    pairs = torch.cat([torch.cat([seen, original], dim=1), torch.cat([seen, fake], dim=1)])
+    of_real, of_fake = discriminator(pairs).float().chunk(2)
+    return 0.5 * (adversarial_loss(of_real, True, least_squares) + adversarial_loss(of_fake, False, least_squares))
 
 
 def initialise(network: nn.Module) -> None:
@@ -50,56 +45,83 @@ def initialise(network: nn.Module) -> None:
                 nn.init.zeros_(module.bias)
 
 
-def train_pix2pix(attacker: Pix2Pix, train: SlicePairs, context: TrainingContext) -> NetworkReconstructor:
-    """Train pix2pix and return its generator.
+def painter(composite: bool) -> Paint:
+    """How a generator answers: its tanh is a change of the start or, of whole images, the image itself."""
+    reach = 1.0 if composite else 0.5
 
-    The discriminator learns first, then the generator. The learning rate falls to 0 over the second half, as in the
-    authors' later code.
+    def paint(generator: nn.Module, seen: Tensor, start: Tensor) -> Tensor:
+        change: Tensor = generator(to_network(seen)).float()[:, 0]
+        return start + reach * change
+
+    return paint
+
+
+def train_pix2pix(
+    attacker: Pix2Pix, train: SlicePairs, validation: SlicePairs, context: TrainingContext
+) -> PairedReconstructor:
+    """Train pix2pix; in every step the discriminator learns first, then the generator.
+
+    The learning rate falls to 0 over the second half, as in the authors' later code.
 
     Raises:
         DataError: the slices do not fit the networks.
         InvalidOutput: the training diverged.
     """
-    check_pairs(train, size_multiple=8, smallest=16, attacker="pix2pix")
+    frame, people = prepare(attacker, train, validation, context, composite=attacker.composite)
+    height, width = train.original.shape[1:] if not attacker.composite else people.original.size
+    if not attacker.composite and (height % 8 or width % 8 or min(height, width) < 16):
+        raise DataError(
+            f"pix2pix: slices of {height} x {width} pixels do not fit its networks; choose a slice size of at least "
+            "16 pixels with both sides multiples of 8"
+        )
+    paint = painter(attacker.composite)
+    least_squares = attacker.adversarial_loss == "least_squares"
     with seeded(context) as rng:
-        halvings = halvings_of(*train.original.shape[1:])
-        arguments = {"width": attacker.width, "halvings": halvings, "dropout": attacker.dropout}
-        generator = UNet(attacker.width, halvings, attacker.dropout)
-        discriminator = PatchDiscriminator(attacker.width, inputs=2)
+        arguments: dict[str, Any] = {"width": attacker.width, "inputs": frame.channels}
+        if attacker.generator == "unet":
+            arguments |= {"halvings": halvings_of(height, width), "dropout": attacker.dropout}
+        else:
+            arguments |= {"blocks": attacker.blocks}
+        generator = GENERATORS[attacker.generator](**arguments)
+        discriminator = PatchDiscriminator(attacker.width, inputs=frame.channels + 1)
         for network in (generator, discriminator):
             initialise(network)
             network.to(context.device)
         generator_adam = adam(generator, learning_rate=attacker.learning_rate)
         discriminator_adam = adam(discriminator, learning_rate=attacker.learning_rate)
-        released_images = on_device(train.released.images, context.device)
-        original_images = on_device(train.original, context.device)
-        steps = step_count(len(train), attacker.batch, attacker.epochs, attacker.steps)
 
-        def step(done: int) -> Losses:
-            for optimiser in (generator_adam, discriminator_adam):
-                set_learning_rate(optimiser, attacker.learning_rate * linear_decay(done, steps))
-            chosen = torch.from_numpy(rng.integers(len(train), size=attacker.batch)).to(context.device)
-            released, original = to_network(released_images[chosen]), to_network(original_images[chosen])
-            fake = generator(released)
-            l1 = l1_loss(fake, original)
+        def draw(rng: np.random.Generator) -> Drawn:
+            return people.draw(rng, attacker.batch)
+
+        def step(drawn: Drawn) -> Losses:
+            seen, start, mask, original = people.take(drawn)
+            answer = paint(generator, seen, start[:, 0])[:, None]
+            l1 = 2 * l1_inside(answer, original, mask)  # on the scale of tanh, which l1_weight is meant for
             if attacker.adversarial_weight == 0:
                 update(generator_adam, attacker.l1_weight * l1)
                 return {"l1": l1}
-
-            loss_discriminator = discriminator_loss(discriminator, released, original, fake.detach())
+            shown, real = to_network(seen), to_network(original)
+            fake = torch.where(mask > 0, to_network(answer), real)
+            loss_discriminator = discriminator_loss(discriminator, shown, real, fake.detach(), least_squares)
             update(discriminator_adam, loss_discriminator)
-
             with frozen(discriminator):
-                adversarial = adversarial_loss(discriminator(torch.cat([released, fake], dim=1)), True)
+                verdicts = discriminator(torch.cat([shown, fake], dim=1)).float()
+                adversarial = adversarial_loss(verdicts, True, least_squares)
                 update(generator_adam, attacker.adversarial_weight * adversarial + attacker.l1_weight * l1)
             return {"discriminator": loss_discriminator, "adversarial": adversarial, "l1": l1}
 
-        parts: dict[str, Stateful] = {
-            "generator": generator,
-            "discriminator": discriminator,
-            "generator_adam": generator_adam,
-            "discriminator_adam": discriminator_adam,
-        }
-        recipe = {"attacker": "pix2pix", "images": list(train.original.shape), **attacker.model_dump()}
-        run_steps(step, steps, parts, rng, context, recipe)
-    return NetworkReconstructor("UNet", arguments, generator, context.device)
+        networks: dict[str, nn.Module] = {"generator": generator}
+        optimisers: dict[str, torch.optim.Optimizer] = {"generator_adam": generator_adam}
+        if attacker.adversarial_weight:
+            networks["discriminator"], optimisers["discriminator_adam"] = discriminator, discriminator_adam
+        training = Training(
+            draw=draw,
+            step=step,
+            optimisers=optimisers,
+            networks=networks,
+            kept="generator",
+            validate=validator(frame, generator, paint, validation, context),
+            images=len(people),
+        )
+        trained = run_training(training, attacker, rng, context) if len(people) else None
+    return PairedReconstructor(frame, SavedNetwork.of(arguments, generator, context.device, trained), paint)

@@ -51,7 +51,7 @@ class Regression(Attacker):
         surroundings, transforms = Surroundings.learn(train, validation, self.region, context.seed)
         people = surroundings.averages.pose(train.released, transforms)
         filters = self._solve(people, train, np.random.default_rng(context.seed))
-        return RegressionReconstructor(surroundings, 1.0, filters, self.patch).weighed(validation)
+        return RegressionReconstructor(surroundings, 1.0, filters, self.patch).weighed(validation, context.judge)
 
     def load(self, folder: Path, device: str = "cpu") -> Reconstructor:
         """Read what `save` wrote."""

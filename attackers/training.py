@@ -1,13 +1,17 @@
-"""What the adversarial trainings share: images on the device, seeds, the schedule and a loop that can be resumed."""
+"""The loop that every network is trained by, and the small steps that trainings share.
+
+A training decides on the host what each step works on (`draw`) and does it on the device (`step`) without ever asking
+the device for an answer, so that a GPU is never kept waiting.
+"""
 
 from __future__ import annotations
 
 import json
 import math
-import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,15 +19,21 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from refbench.attackers import checkpoint, distributed
 from refbench.attackers.base import TrainingContext
-from refbench.errors import DataError, InvalidOutput
-from refbench.types import Images, SlicePairs
+from refbench.attackers.options import NetworkAttacker
+from refbench.attackers.pace import Pace
+from refbench.attackers.pace_choice import choose_pace
+from refbench.attackers.selection import Selection
+from refbench.errors import InvalidOutput
 
 ADAM_BETAS = (0.5, 0.999)
 CHECKPOINT_SECONDS = 60.0
 REPORT_SECONDS = 0.5
+FILE = "checkpoint.safetensors"
 
 Losses = dict[str, Tensor]
+Drawn = dict[str, Tensor]
 
 
 class Stateful(Protocol):
@@ -36,71 +46,183 @@ class Stateful(Protocol):
         """Take them up again."""
 
 
-def check_pairs(pairs: SlicePairs, size_multiple: int, smallest: int, attacker: str) -> None:
-    """Refuse slices that the networks cannot take.
+def linear_decay(progress: float) -> float:
+    """Return the learning rate's factor: 1 in the first half of a training (0 to 1), then linearly towards 0."""
+    return min(1.0, 2 * (1 - progress))
+
+
+def warm_cosine(progress: float, warm: float = 0.05) -> float:
+    """Return the learning rate's factor: up linearly at first, then down along a cosine (Loshchilov & Hutter 2017)."""
+    if progress < warm:
+        return max(progress, 0.05 * warm) / warm
+    return 0.5 * (1 + math.cos(math.pi * (progress - warm) / (1 - warm)))
+
+
+@dataclass(frozen=True)
+class Training:
+    """What is particular about one training.
+
+    Attributes:
+        draw: from a generator, on the host: small tensors that say what the next step works on, of the same shapes
+            every time. What it remembers beside the generator belongs to `others`.
+        step: one step of all optimisers on the drawn tensors, which lie on the device by then; must not wait for the
+            device (no `.item()`, no branch on a tensor) and must take every optimiser step by `update`. It is also
+            tried, and taken back, to measure how long it takes. Returns losses, tensors of one value.
+        optimisers: their learning rate is that of the attacker times `decay`.
+        networks: all that is trained. kept: name of the one that reconstructs.
+        validate: how good the kept network is, the larger the better; NaN where that is undefined. None: nobody to ask.
+        images: training slices, what an epoch is counted in.
+        others: what a checkpoint must hold beside networks and optimisers.
+        decay: the learning rate's factor at a progress of 0 to 1.
+    """
+
+    draw: Callable[[np.random.Generator], Drawn]
+    step: Callable[[Drawn], Losses]
+    optimisers: Mapping[str, torch.optim.Optimizer]
+    networks: Mapping[str, nn.Module]
+    kept: str
+    validate: Callable[[], float] | None
+    images: int
+    others: Mapping[str, Stateful] = field(default_factory=dict)
+    decay: Callable[[float], float] = linear_decay
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a training leaves beside the kept network's weights.
+
+    Attributes:
+        curve: (step, score) of every validation. best: the step whose weights were kept, None for the last.
+        steps: how many were done. pace: how it was computed.
+    """
+
+    curve: list[tuple[int, float]]
+    best: int | None
+    steps: int
+    pace: Pace
+
+
+def run_training(
+    training: Training, attacker: NetworkAttacker, rng: np.random.Generator, context: TrainingContext
+) -> Trained:
+    """Train, from the last checkpoint on where there is one, and leave the best weights in the kept network.
+
+    Checkpoints and validations only read the training, so that their cadence never changes its result; on a CPU a
+    training that was killed and resumed ends with the very same weights, unless its length is a time.
+
+    Args:
+        training: what is done.
+        attacker: how long, at what rate, in which numbers, and how often it is validated.
+        rng: what `training.draw` is given.
+        context: where checkpoints go and who is told of progress.
 
     Raises:
-        DataError: there are none, or a side is smaller than `smallest` or no multiple of `size_multiple` pixels.
+        InvalidOutput: a loss is no longer finite; the last good checkpoint is kept.
     """
-    if len(pairs) == 0:
-        raise DataError(f"{attacker}: there are no slices to train on; check the split")
-    height, width = pairs.original.shape[1:]
-    if height % size_multiple or width % size_multiple or min(height, width) < smallest:
-        raise DataError(
-            f"{attacker}: slices of {height} x {width} pixels do not fit its networks; choose a slice size of at "
-            f"least {smallest} pixels with both sides multiples of {size_multiple}"
-        )
+    batch = attacker.batch * distributed.world()
+    steps = attacker.steps or attacker.epochs * math.ceil(training.images / batch)
+    clock = _Clock(steps, attacker.budget_minutes)
+    selection = Selection(attacker.validations if training.validate else 0, attacker.patience)
+    parts: dict[str, Stateful] = {
+        **training.networks,
+        **training.optimisers,
+        **training.others,
+        "clock": clock,
+        "selection": selection,
+    }
+    file, recipe = context.folder / FILE, _recipe(training, attacker, context)
+    kept = training.networks[training.kept]
+    for network in training.networks.values():
+        distributed.share_weights(network)
+    pace = _resume(file, parts, rng, recipe, context.device) or choose_pace(training, attacker, rng, context, steps)
+    rng = distributed.own_stream(rng, context.seed, clock.done)
+
+    with pace.running(training, context.device) as run:
+        reported = saved = time.monotonic()
+        reached = distributed.agreed(1.0 if selection.exhausted else clock.progress)
+        while reached < 1:
+            for optimiser in training.optimisers.values():
+                set_learning_rate(optimiser, attacker.learning_rate * training.decay(reached))
+            losses = run(training.draw(rng))
+            clock.tick()
+            reached = clock.progress
+            if training.validate and selection.due(reached):
+                with pace.evaluating(kept, context.device):
+                    selection.take(clock.done, training.validate(), kept)
+            reached = distributed.agreed(1.0 if selection.exhausted else reached)
+            if distributed.rank() > 0:
+                continue
+            last, now = reached >= 1, time.monotonic()
+            if last or now - reported >= REPORT_SECONDS:
+                context.report(clock.done, steps, _finite(losses, clock.done, steps))
+                reported = now
+            if last or now - saved >= CHECKPOINT_SECONDS:
+                _finite(losses, clock.done, steps)
+                _save(file, parts, rng, recipe, pace, context.device)
+                saved = now
+    selection.restore(kept)
+    return Trained(selection.curve, selection.best, clock.done, pace)
 
 
-def on_device(images: Images, device: str) -> Tensor:
-    """Move float32 [n, h, w] to the device once, as [n, 1, h, w]; on a CPU the memory is shared, not copied."""
-    return torch.from_numpy(np.require(images, np.float32, ["C", "W"])).unsqueeze(1).to(device)
+class _Clock:
+    """How far a training is: by steps or, with a budget, by whichever of steps and time is further."""
 
+    def __init__(self, steps: int, budget_minutes: float | None) -> None:
+        self.steps = steps
+        self.budget_seconds = math.inf if budget_minutes is None else 60 * budget_minutes
+        self.done = 0
+        self._spent = 0.0
+        self._since = time.monotonic()
 
-def to_network(images: Tensor) -> Tensor:
-    """Intensities 0-1 to the range of tanh, -1 to 1."""
-    return 2 * images - 1
+    @property
+    def progress(self) -> float:
+        """0 to 1."""
+        return min(1.0, max(self.done / self.steps, self._seconds() / self.budget_seconds))
 
+    def tick(self) -> None:
+        """One more step is done."""
+        self.done += 1
 
-def from_network(images: Tensor) -> Tensor:
-    """Tanh's range back to intensities, clipped to 0-1."""
-    return ((images + 1) / 2).clamp(0, 1)
+    def state_dict(self) -> dict[str, Any]:
+        """Return steps and seconds so far."""
+        return {"done": self.done, "seconds": self._seconds()}
 
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from there."""
+        self.done, self._spent, self._since = state_dict["done"], state_dict["seconds"], time.monotonic()
 
-def draw(images: Tensor, count: int, rng: np.random.Generator) -> Tensor:
-    """Draw a batch with replacement, in the networks' range."""
-    chosen = torch.from_numpy(rng.integers(len(images), size=count)).to(images.device)
-    return to_network(images[chosen])
-
-
-def step_count(images: int, batch: int, epochs: int, steps: int | None) -> int:
-    """How many optimiser steps a training takes: `steps` where given, else epochs x images / batch, rounded up."""
-    return steps if steps is not None else epochs * math.ceil(images / batch)
-
-
-def linear_decay(step: int, steps: int) -> float:
-    """Return the learning rate's factor at one step: 1 in the first half, then linearly towards 0."""
-    half = steps // 2
-    return 1.0 if step < half else (steps - step) / (steps - half)
+    def _seconds(self) -> float:
+        return self._spent + time.monotonic() - self._since
 
 
 def set_learning_rate(optimiser: torch.optim.Optimizer, learning_rate: float) -> None:
     """Use another learning rate from now on."""
     for group in optimiser.param_groups:
-        group["lr"] = learning_rate
+        if isinstance(group["lr"], Tensor):
+            group["lr"].fill_(learning_rate)
+        else:
+            group["lr"] = learning_rate
 
 
 def adam(*networks: nn.Module, learning_rate: float) -> torch.optim.Adam:
-    """One Adam over several networks, with the betas that both papers use (fused: a third of the time on a CPU)."""
+    """One Adam over several networks where they are, with the betas that both papers use.
+
+    It is fused: a third of the time on a CPU. On a GPU its learning rate is a tensor, which a CUDA graph can be told.
+    """
     parameters = [parameter for network in networks for parameter in network.parameters()]
-    return torch.optim.Adam(parameters, lr=learning_rate, betas=ADAM_BETAS, fused=True)
+    device = parameters[0].device
+    on_gpu = device.type == "cuda"
+    rate = torch.tensor(learning_rate, device=device) if on_gpu else learning_rate
+    return torch.optim.Adam(parameters, lr=rate, betas=ADAM_BETAS, fused=True, capturable=on_gpu)
 
 
 def update(optimiser: torch.optim.Optimizer, loss: Tensor) -> None:
     """Take one optimiser step down a loss."""
     optimiser.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]
+    distributed.average_gradients(optimiser)
     optimiser.step()
+    torch.clear_autocast_cache()  # it may hold the weights as they were
 
 
 @contextmanager
@@ -119,50 +241,14 @@ def frozen(*networks: nn.Module) -> Iterator[None]:
 def seeded(context: TrainingContext) -> Iterator[np.random.Generator]:
     """Seed torch and a numpy generator with the training's seed; the caller's torch generators stay as they were."""
     devices = [torch.cuda.current_device()] if context.device.startswith("cuda") else []
+    before = torch.are_deterministic_algorithms_enabled()
     with torch.random.fork_rng(devices=devices):
         torch.manual_seed(context.seed)
-        yield np.random.default_rng(context.seed)
-
-
-def run_steps(
-    step: Callable[[int], Losses],
-    steps: int,
-    parts: Mapping[str, Stateful],
-    rng: np.random.Generator,
-    context: TrainingContext,
-    recipe: Mapping[str, Any],
-) -> None:
-    """Call `step(0)` to `step(steps - 1)`, from the last checkpoint on where there is one.
-
-    Checkpoints only read the training, so their cadence never changes its result; on a CPU a training that was
-    killed and resumed ends with the very same weights.
-
-    Args:
-        step: does one step and returns its losses, tensors of one value.
-        steps: how many.
-        parts: what a checkpoint holds beside the random states.
-        rng: the generator that `step` draws from.
-        context: where checkpoints go and who is told of progress.
-        recipe: JSON values that a checkpoint must agree with to be taken up; another one is overwritten.
-
-    Raises:
-        InvalidOutput: a loss is no longer finite.
-    """
-    file = context.folder / "checkpoint.pt"
-    identity = json.dumps({**recipe, "seed": context.seed, "steps": steps}, sort_keys=True)
-    done = _resume(file, parts, rng, identity)
-    reported = saved = time.monotonic()
-    while done < steps:
-        losses = step(done)
-        done += 1
-        now = time.monotonic()
-        if now - reported >= REPORT_SECONDS or done == steps:
-            context.report(done, steps, _finite(losses, done, steps))
-            reported = now
-        if now - saved >= CHECKPOINT_SECONDS or done == steps:
-            _finite(losses, done, steps)
-            _save(file, done, parts, rng, identity, context.device)
-            saved = now
+        torch.use_deterministic_algorithms(context.deterministic)
+        try:
+            yield np.random.default_rng(context.seed)
+        finally:
+            torch.use_deterministic_algorithms(before)
 
 
 def _finite(losses: Losses, done: int, steps: int) -> dict[str, float]:
@@ -176,37 +262,52 @@ def _finite(losses: Losses, done: int, steps: int) -> dict[str, float]:
     return values
 
 
-def _save(
-    file: Path, done: int, parts: Mapping[str, Stateful], rng: np.random.Generator, identity: str, device: str
-) -> None:
-    state = {
-        "identity": identity,
-        "done": done,
-        "parts": {name: part.state_dict() for name, part in parts.items()},
-        "numpy": json.dumps(rng.bit_generator.state),
-        "torch": torch.get_rng_state(),
-        "cuda": torch.cuda.get_rng_state() if device.startswith("cuda") else None,
+def _recipe(training: Training, attacker: NetworkAttacker, context: TrainingContext) -> str:
+    """Whatever must be the same for a training to go on from a checkpoint."""
+    facts = {
+        "attacker": type(attacker).__name__,
+        "parameters": attacker.model_dump(mode="json"),
+        "seed": context.seed,
+        "images": training.images,
+        "deterministic": context.deterministic,
     }
-    beside = file.with_suffix(".new")
-    with beside.open("wb") as stream:
-        torch.save(state, stream)
-        stream.flush()
-        os.fsync(stream.fileno())
-    beside.replace(file)
+    return json.dumps(facts, sort_keys=True)
 
 
-def _resume(file: Path, parts: Mapping[str, Stateful], rng: np.random.Generator, identity: str) -> int:
-    if not file.exists():
-        return 0
-    # Onto the CPU: the parts move what belongs on the device, while the random states must stay here.
-    state = torch.load(file, map_location="cpu", weights_only=True)
-    if state["identity"] != identity:
-        return 0
+def _save(
+    file: Path, parts: Mapping[str, Stateful], rng: np.random.Generator, recipe: str, pace: Pace, device: str
+) -> None:
+    checkpoint.write(
+        file,
+        {
+            "recipe": recipe,
+            "pace": asdict(pace),
+            "device": device,
+            "parts": {name: part.state_dict() for name, part in parts.items()},
+            "numpy": json.dumps(rng.bit_generator.state),
+            "torch": torch.get_rng_state(),
+            "cuda": torch.cuda.get_rng_state() if device.startswith("cuda") else None,
+        },
+    )
+
+
+def _resume(
+    file: Path, parts: Mapping[str, Stateful], rng: np.random.Generator, recipe: str, device: str
+) -> Pace | None:
+    """Take up a checkpoint of the very same training, and its pace on the same kind of device.
+
+    Without a checkpoint, and with one of another recipe (which will be overwritten), nothing happens.
+    """
+    state: dict[str, Any] = checkpoint.read(file) if file.exists() else {"recipe": None}
+    if state["recipe"] != recipe:
+        return None
     for name, part in parts.items():
         part.load_state_dict(state["parts"][name])
+        for group in getattr(part, "param_groups", ()):
+            if isinstance(group["lr"], Tensor):
+                group["lr"] = group["lr"].to(group["params"][0].device)
     rng.bit_generator.state = json.loads(state["numpy"])
     torch.set_rng_state(state["torch"])
-    if state["cuda"] is not None and torch.cuda.is_available():
+    if state["cuda"] is not None and device.startswith("cuda"):
         torch.cuda.set_rng_state(state["cuda"])
-    done: int = state["done"]
-    return done
+    return Pace(**state["pace"]) if state["device"] == device else None

@@ -1,4 +1,4 @@
-"""The commands about anonymizers alone: `anonymize`, `qc` and `check`."""
+"""The commands about anonymizers alone: `anonymize` and `qc`."""
 
 from __future__ import annotations
 
@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Optional
 import typer
 from rich.text import Text
 
-from refbench.cli_common import FAILURES, StoreOption, errors, output
+from refbench.cli_check import check as check  # until cli.py takes it from there
+from refbench.cli_common import FAILURES, PluginOption, StoreOption, errors, output
 from refbench.registry import Registry
 from refbench.store import Store, default_store
 
 if TYPE_CHECKING:
     from refbench.anonymize_head import HeadRecord
-
-PluginOption = Annotated[Optional[list[Path]], typer.Option(help="A Python file that holds plug-ins")]  # noqa: UP045
 
 
 def anonymize(
@@ -82,33 +81,3 @@ def qc(
         pages = write_pages(load_run(folder), place, faces=faces, progress=counting.at)
     for page in pages:
         output.print(Text(str(page)), soft_wrap=True)
-
-
-def check(
-    kind: Annotated[str, typer.Argument(help="anonymizer")],
-    name: Annotated[str, typer.Argument(help="One of them, as in a suite: blur, 'blur: {strength_mm: 8}'")],
-    plugin: PluginOption = None,
-) -> None:
-    """Try a plug-in on a phantom: does it keep the contract that suites rely on?"""
-    from refbench.anonymizers.base import Anonymizer
-    from refbench.errors import PluginError, Unavailable
-    from refbench.suite import choose
-    from refbench.testing import check_anonymizer, hidden
-
-    if kind != "anonymizer":
-        raise PluginError(f"there are no checks for the kind {kind!r}; there are for: anonymizer")
-    chosen = choose(kind, name, Registry.discover(plugin or ()))
-    assert isinstance(chosen.plugin, Anonymizer)
-    if chosen.plugin.missing():
-        raise Unavailable(f"{chosen.label}: {chosen.plugin.missing()}")
-    broken = 0
-    for result in check_anonymizer(chosen.plugin):
-        broken += not result.passed
-        mark, said = ("[green]✓[/]", "") if result.passed else ("[red]✗[/]", f": {result.problem}")
-        output.print(mark, Text(result.rule + said), soft_wrap=True)
-    if broken:
-        errors.print(f"{chosen.label} breaks {broken} rule(s)")
-        raise typer.Exit(FAILURES)
-    output.print(
-        Text(f"{chosen.label} keeps them all. Its face on the phantom: {hidden(chosen.plugin)}"), soft_wrap=True
-    )

@@ -18,3 +18,4 @@ StoreOption = Annotated[
     Optional[Path],  # noqa: UP045  (typer reads it at run time)
     typer.Option("--store", help="Folder of results [default: $REFBENCH_STORE, else .refbench]", show_default=False),
 ]
+PluginOption = Annotated[Optional[list[Path]], typer.Option(help="A Python file that holds plug-ins")]  # noqa: UP045

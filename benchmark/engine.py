@@ -19,6 +19,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, Protocol
 
+from refbench.errors import SuiteError
 from refbench.job import Assignment, Job, Status
 from refbench.provenance import gpus
 from refbench.store import Store
@@ -45,15 +46,31 @@ class Listener(Protocol):
 
 @dataclass
 class LocalEngine:
-    """Runs shards of jobs side by side; a job that fails stops only what needs it."""
+    """Runs shards of jobs side by side; a job that fails stops only what needs it.
+
+    Attributes:
+        slots: jobs side by side on the processor. cards: graphics cards of one deep training.
+
+    Raises:
+        SuiteError: the machine has graphics cards, but fewer than `cards`.
+    """
 
     store: Store
     limits: Limits
     plugin_files: tuple[Path, ...]
     listener: Listener
     slots: int
+    cards: int = 1
     stop: threading.Event = field(default_factory=threading.Event)
     _speak: threading.Lock = field(default_factory=threading.Lock)
+
+    def __post_init__(self) -> None:
+        there = len(gpus())
+        if 0 < there < self.cards:
+            raise SuiteError(
+                f"training.gpus: one training wants {self.cards} graphics cards, and there are {there} to use here; "
+                f"lower training.gpus in the suite to {there} or less"
+            )
 
     def run(self, shards: Sequence[Sequence[Job]], *, deep: int = 0) -> None:
         """Run what the store lacks.
@@ -66,12 +83,12 @@ class LocalEngine:
         Raises:
             KeyboardInterrupt: the user asked to stop; running jobs are ended first, finished ones are kept.
         """
-        slots = len(gpus()) or min(self.slots, deep) if deep else self.slots
-        threads = max(1, min(self.slots // slots, MOST_THREADS)) if deep else 1
+        places = self._places(deep)
+        threads = max(1, min(self.slots // len(places), MOST_THREADS)) if deep else 1
         devices: SimpleQueue[str] = SimpleQueue()  # a shard takes one and gives it back
-        for slot in range(slots):
-            devices.put(f"cuda:{slot}" if deep and gpus() else "cpu")
-        pool = ThreadPoolExecutor(slots)
+        for place in places:
+            devices.put(place)
+        pool = ThreadPoolExecutor(len(places))
         try:
             futures = [pool.submit(self._run_shard, shard, devices, threads) for shard in shards]
             for future in futures:
@@ -82,6 +99,15 @@ class LocalEngine:
             self.stop.set()
             pool.shutdown(wait=True, cancel_futures=True)
             self.stop.clear()
+
+    def _places(self, deep: int) -> list[str]:
+        """A device for every shard that runs at a time; cards that are left over rest."""
+        if not deep:
+            return ["cpu"] * self.slots
+        numbers = [str(number) for number in range(len(gpus()))]
+        groups = [numbers[first : first + self.cards] for first in range(0, len(numbers), self.cards)]
+        full = [f"cuda:{','.join(group)}" for group in groups if len(group) == self.cards]
+        return full or ["cpu"] * min(self.slots, deep)
 
     def _run_shard(self, shard: Sequence[Job], devices: SimpleQueue[str], threads: int) -> None:
         device = devices.get()

@@ -56,7 +56,11 @@ class Job:
 
 @dataclass(frozen=True)
 class Assignment:
-    """A job with what is needed to run it in another process: where the store is, and which files hold plug-ins."""
+    """A job with what is needed to run it in another process: where the store is, and which files hold plug-ins.
+
+    Attributes:
+        device: `cpu`, or the numbers of the graphics cards that it may use: `cuda:1`, `cuda:2,3`.
+    """
 
     job: Job
     store: Path

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from refbench.attackers.base import Attacker
+from refbench.attackers.options import NetworkAttacker
 from refbench.datasets.base import Dataset, Scan
 from refbench.errors import DataError
 from refbench.fingerprint import code_fingerprint
 from refbench.job import Job
 from refbench.preparation import PlannedScan, ScanBuilder
+from refbench.share import nested_order
 from refbench.split import lonely_sites, split_subjects
 from refbench.store import FileHashes, Store
 from refbench.suite import Chosen, Suite
@@ -113,7 +115,7 @@ def build_plan(suite: Suite, store: Store) -> Plan:
     training = [item for item in prepared if item.part == "train" and not _failed((item.head, item.register), failed)]
     average = preparing.average(training)
     planned = tuple(preparing.release(item, average) for item in prepared)
-    builder = _Builder(suite, identities, failed)
+    builder = _Builder(suite, identities, failed, {"choices": str(store.root / "choices")})
     tested = tuple(
         tuple(item for item in planned if item.part == "test" and builder.usable(item, number))
         for number in range(len(suite.anonymizers))
@@ -147,6 +149,7 @@ class _Builder:
     suite: Suite
     identities: Mapping[tuple[str, str], dict[str, Any]]
     failed: frozenset[str]
+    places: Mapping[str, str]
 
     def identity(self, chosen: Chosen) -> dict[str, Any]:
         return self.identities[chosen.kind, chosen.label]
@@ -159,20 +162,9 @@ class _Builder:
     ) -> Cell:
         hidden, chosen = self.suite.anonymizers[anonymizer], self.suite.attackers[attacker]
         name = f"{hidden.label} × {chosen.label}" + (f" seed {seed}" if len(self.suite.file.seeds) > 1 else "")
-        keys: dict[str, list[str]] = {
-            part: [
-                item.slices[anonymizer].key for item in planned if item.part == part and self.usable(item, anonymizer)
-            ]
-            for part in ("train", "validation")
-        }
+        train = self.train(anonymizer, chosen, seed, planned, name)
         test = [item.slices[anonymizer].key for item in tested]
         identity = self.identity(chosen)
-        train = Job(
-            "train",
-            f"train {name}",
-            {"attacker": identity, "seed": seed, "code": code_fingerprint("refbench.jobs.train"), **keys},
-            needs=(*keys["train"], *keys["validation"]),
-        )
         reconstruct = Job(
             "reconstruct",
             f"reconstruct {name}",
@@ -185,6 +177,34 @@ class _Builder:
             needs=(train.key, *test),
         )
         return Cell(anonymizer, attacker, seed, train, reconstruct, self.scores(anonymizer, tested, reconstruct, name))
+
+    def train(self, anonymizer: int, chosen: Chosen, seed: int, planned: Sequence[PlannedScan], name: str) -> Job:
+        attacker, options = chosen.plugin, self.suite.file.training
+        assert isinstance(attacker, Attacker)
+        usable = [item for item in planned if self.usable(item, anonymizer)]
+        learning = self.share(attacker.share, planned, usable)
+        people = {
+            "train": _by_person((item for item in usable if item.scan.subject in learning), anonymizer),
+            "validation": _by_person((item for item in usable if item.part == "validation"), anonymizer),
+        }
+        identity = {
+            "attacker": self.identity(chosen),
+            "seed": seed,
+            "selection": {"metric": self.identity(self.suite.judge), "region": self.suite.file.selection.region},
+            "deterministic": options.deterministic,
+            "gpus": options.gpus if isinstance(attacker, NetworkAttacker) else 1,
+            "code": code_fingerprint("refbench.jobs.train"),
+            **people,
+        }
+        needs = tuple(key for part in people.values() for person in part for key in person)
+        return Job("train", f"train {name}", identity, needs, where=self.places)
+
+    def share(self, share: float, planned: Sequence[PlannedScan], usable: Sequence[PlannedScan]) -> frozenset[str]:
+        """A share of the training people whose slices exist, at least one."""
+        sites = {item.scan.subject: item.scan.site for item in planned if item.part == "train"}
+        there = {item.scan.subject for item in usable}
+        ordered = [person for person in nested_order(sites, self.suite.file.split.seed) if person in there]
+        return frozenset(ordered[: max(1, round(share * len(ordered)))])
 
     def scores(
         self, anonymizer: int, tested: Sequence[PlannedScan], reconstruct: Job | None, name: str
@@ -206,6 +226,14 @@ class _Builder:
             )
             for metric in self.suite.metrics
         )
+
+
+def _by_person(items: Iterable[PlannedScan], anonymizer: int) -> list[list[str]]:
+    """Keys of slices, a list for each person."""
+    people: dict[str, list[str]] = {}
+    for item in items:
+        people.setdefault(item.scan.subject, []).append(item.slices[anonymizer].key)
+    return list(people.values())
 
 
 def _failed(jobs: Iterable[Job | None], failed: frozenset[str]) -> bool:

@@ -54,6 +54,7 @@ def execute(
 
     Raises:
         DataError: the cohort cannot be listed or split.
+        SuiteError: a training wants more graphics cards than there are.
         KeyboardInterrupt: stopped by the user; what has finished is kept.
     """
     started = time.time()
@@ -66,7 +67,9 @@ def execute(
     progress.planned(suite, len(jobs), cached)
     kinds = {job.kind for job in jobs if _open(job, store)}
     if kinds:
-        engine = LocalEngine(store, suite.file.limits, suite.plugin_files, progress, slots or os.cpu_count() or 1)
+        slots = slots or os.cpu_count() or 1
+        cards = suite.file.training.gpus
+        engine = LocalEngine(store, suite.file.limits, suite.plugin_files, progress, slots, cards)
         plan = _run_stages(plan, engine, progress, kinds)
         jobs = list(plan.jobs())
     info = {
@@ -77,6 +80,8 @@ def execute(
         "dataset": suite.dataset.label,
         "slices": suite.file.slices.model_dump(mode="json"),
         "split": suite.file.split.model_dump(mode="json"),
+        "selection": {"metric": suite.judge.label, "region": suite.file.selection.region},
+        "training": suite.file.training.model_dump(mode="json"),
         "environment": environment(),
         "notes": list(plan.notes),
     }

@@ -39,6 +39,24 @@ class Limits(BaseModel):
     memory_gb: float | None = param(None, "memory of one job; the machine's own if not given", unit="GB", gt=0)
 
 
+class SelectionOptions(BaseModel):
+    """What decides on validation people which checkpoint of a network is kept, and which weights are used."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    metric: str | None = param(None, "one of the suite's metrics, by name or label; the first if not given")
+    region: RegionName = param("changed", "where it is measured")
+
+
+class TrainingOptions(BaseModel):
+    """How networks are trained. All of it may decide a result, and is part of a training's identity."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    deterministic: bool = param(False, "the same bits every time on the same machine, at the cost of speed")
+    gpus: int = param(1, "graphics cards that train one network together; without cards it means nothing", ge=1)
+
+
 class SuiteFile(BaseModel):
     """A suite as it is written. A plug-in is its name, or its name with parameters: `blur: {strength_mm: 4}`.
 
@@ -64,6 +82,8 @@ class SuiteFile(BaseModel):
     seeds: Annotated[list[Annotated[int, Field(ge=0)]], AfterValidator(_distinct)] = param(
         [0], "one training of every attacker per seed", min_length=1
     )
+    selection: SelectionOptions = Field(SelectionOptions(), description="what is best on validation people")
+    training: TrainingOptions = Field(TrainingOptions(), description="how networks are trained")
     limits: Limits = Field(Limits(), description="what one job may use")
 
 
@@ -100,6 +120,11 @@ class Suite:
     attackers: tuple[Chosen, ...]
     metrics: tuple[Chosen, ...]
     plugin_files: tuple[Path, ...] = ()
+
+    @property
+    def judge(self) -> Chosen:
+        """The metric that validation people are judged by."""
+        return _called(self.file.selection.metric, self.metrics)[0]
 
 
 def find_suite(name: str) -> Path:
@@ -188,6 +213,8 @@ class _SuiteReader:
             file = SuiteFile.model_validate(data)
         except ValidationError as error:
             self._validation(error, (), SuiteFile)
+        else:
+            self._check_judge(file.selection.metric, chosen["metrics"])
         if self.problems:
             return None
         return Suite(
@@ -207,6 +234,14 @@ class _SuiteReader:
         new = self.source.problem(message, where, at_key=at_key)
         if not any((new.line, new.column, new.key) == (old.line, old.column, old.key) for old in self.problems):
             self.problems.append(new)
+
+    def _check_judge(self, name: str | None, metrics: tuple[Chosen, ...]) -> None:
+        found = _called(name, metrics)
+        if name is None or len(found) == 1 or any(problem.key.startswith("metrics") for problem in self.problems):
+            return
+        labels = [metric.label for metric in found or metrics]
+        said = f"name one of {', '.join(labels)}" if found else f"this suite has no such metric{closest(name, labels)}"
+        self._problem(f"{said} (got {name})", ("selection", "metric"))
 
     def _registry(self, plugin_files: Mapping[int, Path]) -> Registry:
         registry = Registry.discover()
@@ -293,6 +328,14 @@ class _SuiteReader:
                 if item["type"] == "path_type":  # its text names a class, and another one in each version of Python
                     message = "Input should be a path"
                 self._problem(f"{message} (got {_short(item['input'])})", place)
+
+
+def _called(name: str | None, metrics: tuple[Chosen, ...]) -> tuple[Chosen, ...]:
+    """The metrics of this label, or else of this name; the first for None."""
+    if name is None:
+        return metrics[:1]
+    labelled = tuple(metric for metric in metrics if metric.label == name)
+    return labelled or tuple(metric for metric in metrics if metric.name == name)
 
 
 def _listed(value: Any) -> list[Any]:

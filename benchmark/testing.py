@@ -1,144 +1,102 @@
 """Does a plug-in keep its contract?
 
-Checks for plug-in authors: `refbench check anonymizer NAME`, or in pytest
+Checks for authors of anonymizers and attackers: `refbench check anonymizer NAME`, or in pytest
 
-from refbench.testing import assert_conforms
+    from refbench.testing import assert_conforms
 
-def test_mine() -> None:
-    assert_conforms(MyAnonymizer(strength_mm=4))
+    def test_mine() -> None:
+        assert_conforms(MyAnonymizer(strength_mm=4))
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
-from functools import lru_cache
+from dataclasses import dataclass
+from typing import Generic, TypeVar
 
-import numpy as np
-
-from refbench.anonymizers.average import average_head
 from refbench.anonymizers.base import Anonymizer
-from refbench.anonymizers.face_surface import facial_skin
-from refbench.anonymizers.registration import register
-from refbench.anonymizers.verdict import judge
-from refbench.datasets.phantom_scan import make_head
-from refbench.jobs.anonymize import anonymize
-from refbench.types import AnonymizedHead, Head
+from refbench.attackers.base import Attacker
+from refbench.errors import PluginError
+from refbench.plugin import Plugin
 
-SCALE = 0.4
-"""Of the phantom that is tried: voxels of 2.5 mm keep a check at seconds."""
+Made = TypeVar("Made")
 
 
 @dataclass(frozen=True)
 class Check:
-    """One rule of the contract. `problem`: what is wrong, empty if nothing."""
+    """One rule of the contract.
+
+    Attributes:
+        problem: what is wrong, empty if nothing.
+        skipped: why the rule was not tried, empty if it was.
+    """
 
     rule: str
-    problem: str
+    problem: str = ""
+    skipped: str = ""
 
     @property
     def passed(self) -> bool:
-        """Whether the rule is kept."""
+        """Whether the rule is kept, or does not apply."""
         return not self.problem
 
 
-def assert_conforms(anonymizer: Anonymizer) -> None:
-    """Raise an AssertionError that names every rule which this anonymizer breaks."""
-    broken = [check for check in check_anonymizer(anonymizer) if not check.passed]
-    assert not broken, "\n".join(f"{check.rule}: {check.problem}" for check in broken)
-
-
-def check_anonymizer(anonymizer: Anonymizer) -> Iterator[Check]:
-    """Try an anonymizer on a phantom head, rule by rule.
+def check(plugin: Plugin) -> Iterator[Check]:
+    """Try an anonymizer or an attacker, rule by rule.
 
     Yields:
         one check per rule, as soon as it is known. When the first fails the others are not tried.
 
     Raises:
-        PluginError, DataError: the phantom cannot be registered; niimath or pydeface is missing.
+        PluginError: it is of another kind, for which there are no checks.
     """
-    head = phantom()
-    first = _attempt(lambda: _release(anonymizer, head))
-    yield Check("runs, and gives a finite float32 head on the same grid", first.problem)
-    if first.released is None:
-        return
-    yield Check("leaves its input alone", _input_modified(anonymizer, head))
-    again = _attempt(lambda: _release(anonymizer, head))
-    yield Check("gives the same for the same generator state", _differs(first, again))
-    yield Check("tells the truth about what it changed", _false_mask(anonymizer, head))
-    yield Check("keeps the brain", _brain_cut(first.released, head))
-    alone = _attempt(lambda: _release(anonymizer, replace(head, registration=None, brain=None, average=None)))
-    yield Check("works without what the harness computes beforehand", alone.problem)
-    thick = _attempt(lambda: _release(anonymizer, _thick(head)))
-    yield Check("works on thick slices, a background that is not zero, and negative intensities", thick.problem)
+    if isinstance(plugin, Anonymizer):
+        from refbench.testing_anonymizers import check_anonymizer
+
+        return check_anonymizer(plugin)
+    if isinstance(plugin, Attacker):
+        from refbench.testing_attackers import check_attacker
+
+        return check_attacker(plugin)
+    raise PluginError(f"there are no checks for a {type(plugin).__name__}; there are for anonymizers and attackers")
 
 
-def hidden(anonymizer: Anonymizer) -> str:
-    """How well it hides the phantom's face, in one sentence: no rule, since a weak anonymizer is an honest one."""
-    head = phantom()
-    released = _release(anonymizer, head)
-    outcome, note, figures = judge(head, facial_skin(head, head.labels), head.labels["brain"], "dataset", released)
-    left = "no" if figures.skin_left is None else f"{figures.skin_left:.0%} of the"
-    return f"{outcome}: {note or f'{left} facial skin lies within 1 mm of where it was'}"
+def remark(plugin: Plugin) -> str:
+    """What there is to say of one that keeps every rule, in a sentence; may be empty."""
+    if isinstance(plugin, Anonymizer):
+        from refbench.testing_anonymizers import hidden
+
+        return f"Its face on the phantom: {hidden(plugin)}"
+    if isinstance(plugin, Attacker):
+        from refbench.testing_attackers import shortening
+
+        return shortening(plugin)
+    return ""
 
 
-@lru_cache(maxsize=1)
-def phantom() -> Head:
-    """The head that is tried: voxels write-protected, with labels, and with all that the harness may hand over."""
-    head = make_head({"seed": 0, "person": 1, "session": 1, "site": "Guys", "scale": SCALE})
-    head = replace(head, subject="phantom")
-    head = replace(head, registration=register(head), brain=head.labels["brain"])
-    head.voxels.setflags(write=False)
-    return replace(head, average=average_head([]))
+def assert_conforms(plugin: Plugin) -> None:
+    """Raise an AssertionError that names every rule which this anonymizer or attacker breaks."""
+    broken = [result for result in check(plugin) if not result.passed]
+    assert not broken, "\n".join(f"{result.rule}: {result.problem}" for result in broken)
 
 
 @dataclass(frozen=True)
-class _Attempt:
-    released: AnonymizedHead | None
+class Attempt(Generic[Made]):
+    """What a plug-in made, or why it did not. `made` is None where there is a problem."""
+
+    made: Made | None
     problem: str = ""
 
-
-def _attempt(release: Callable[[], AnonymizedHead]) -> _Attempt:
-    try:
-        return _Attempt(release())
-    except Exception as error:  # whatever the author's code raises is the finding
-        return _Attempt(None, f"{type(error).__name__}: {error}")
-
-
-def _release(anonymizer: Anonymizer, head: Head) -> AnonymizedHead:
-    return anonymize(anonymizer, replace(head, labels={}), np.random.default_rng(0), type(anonymizer).__name__)
+    @classmethod
+    def at(cls, work: Callable[[], Made]) -> Attempt[Made]:
+        """Let a plug-in work; whatever its author's code raises is the finding."""
+        try:
+            return cls(work())
+        except Exception as error:
+            return cls(None, f"{type(error).__name__}: {error}")
 
 
-def _input_modified(anonymizer: Anonymizer, head: Head) -> str:
-    own = head.with_voxels(np.array(head.voxels))
-    _release(anonymizer, own)
-    changed = int((own.voxels != head.voxels).sum())
-    return f"it wrote into {changed} voxels of the head it was given; copy before writing" if changed else ""
-
-
-def _differs(first: _Attempt, again: _Attempt) -> str:
-    if first.released is None or again.released is None:
-        return again.problem
-    changed = int((first.released.head.voxels != again.released.head.voxels).sum())
-    return f"{changed} voxels differ between two calls; draw random numbers from `rng` alone" if changed else ""
-
-
-def _false_mask(anonymizer: Anonymizer, head: Head) -> str:
-    returned = anonymizer.anonymize(replace(head, labels={}), np.random.default_rng(0))
-    if not isinstance(returned, AnonymizedHead):
-        return ""
-    wrong = int((returned.changed != (returned.head.voxels != head.voxels)).sum())
-    return f"its mask is wrong in {wrong} voxels; use AnonymizedHead.compare" if wrong else ""
-
-
-def _brain_cut(released: AnonymizedHead, head: Head) -> str:
-    cut = int((released.changed & head.labels["brain"]).sum())
-    return f"{cut} of {int(head.labels['brain'].sum())} brain voxels changed" if cut else ""
-
-
-def _thick(head: Head) -> Head:
-    """Every second axial slice, on another scale of intensities."""
-    affine = head.affine @ np.diag([1.0, 1.0, 2.0, 1.0])
-    voxels = head.voxels[:, :, ::2] - np.float32(0.1) * head.voxels.max()
-    brain = None if head.brain is None else head.brain[:, :, ::2]
-    return replace(head, voxels=voxels, affine=affine, brain=brain)
+def found(problem: Callable[[], str]) -> str:
+    """What is wrong according to a check, or what was raised on the way there."""
+    attempt = Attempt.at(problem)
+    return attempt.problem or attempt.made or ""

@@ -58,7 +58,8 @@ def work(assignment: Assignment, connection: Connection) -> None:
 
 def _attempt(assignment: Assignment, store: Store, scratch: Path, report: Any) -> tuple[Status, str]:
     try:
-        run_job(assignment.job, store, scratch, assignment.plugin_files, assignment.device, report)
+        device = _take_device(assignment.device)
+        run_job(assignment.job, store, scratch, assignment.plugin_files, device, report)
     except MemoryError as error:
         return "out of memory", f"MemoryError: {error}"
     except InvalidOutput as error:
@@ -138,6 +139,20 @@ def _write_output_to(path: Path) -> None:
     with path.open("ab") as stream:
         for descriptor in (1, 2):
             os.dup2(stream.fileno(), descriptor)
+
+
+def _take_device(device: str) -> str:
+    """Hide all other cards from this process, so that its own are `cuda`; return `cpu` or `cuda`.
+
+    CUDA looks at its environment when it is first used, which in this process nobody has done.
+    """
+    kind, _, numbers = device.partition(":")
+    if numbers:
+        listed = os.environ.get("CUDA_VISIBLE_DEVICES")
+        cards = listed.split(",") if listed else None
+        own = [cards[int(number)].strip() if cards else number for number in numbers.split(",")]
+        os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(own)
+    return kind
 
 
 def _limit(assignment: Assignment) -> None:

@@ -79,9 +79,3 @@ def test_pictures_of_people_are_drawn_only_on_request(workplace: Workplace) -> N
     drawn = workplace.refbench("qc", "--faces")
     assert drawn.returncode == 0, drawn.stderr
     assert (workplace.run_folder() / "qc" / "01_smear.png").exists()
-
-
-def test_checks_are_there_for_anonymizers_only(workplace: Workplace) -> None:
-    result = workplace.refbench("check", "attacker", "pix2pix")
-    assert result.returncode == 2
-    assert "there are for: anonymizer" in result.stderr

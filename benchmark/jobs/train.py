@@ -1,10 +1,23 @@
 """Job `train`: teach one attacker on the pairs of one anonymizer."""
 
-import json
+from __future__ import annotations
 
-from refbench.attackers.base import Attacker, TrainingContext
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from refbench.attackers.base import Attacker, Reconstructor, TrainingContext
+from refbench.attackers.options import NetworkAttacker
+from refbench.jobs.score import region_of
 from refbench.jobs.task import Task, gather, released_slices
-from refbench.types import SlicePairs
+from refbench.metrics.base import Metric
+from refbench.types import Images, Mask, SlicePairs
 
 
 def run(task: Task) -> None:
@@ -17,16 +30,94 @@ def run(task: Task) -> None:
         last.update(losses)
         task.report(done, total, losses)
 
-    context = TrainingContext(task.identity["seed"], task.scratch, task.device, report)
-    reconstructor = attacker.fit(_pairs(task, "train"), _pairs(task, "validation"), context)
+    context = TrainingContext(
+        seed=task.identity["seed"],
+        folder=task.scratch,
+        device=task.device,
+        report=report,
+        judge=_judge(task),
+        deterministic=task.identity["deterministic"],
+        choices=Path(task.where["choices"]),
+    )
+    train = _pairs(task, "train", first=0)
+    validation = _pairs(task, "validation", first=len(_scans(task, "train")))
+    reconstructor = _fit(attacker, train, validation, context, task.identity["gpus"])
     model = task.out / "model"
     model.mkdir()
     reconstructor.save(model)
     (task.out / "losses.json").write_text(json.dumps(last))
 
 
-def _pairs(task: Task, part: str) -> SlicePairs:
+@dataclass(frozen=True)
+class Judge:
+    """Says how good reconstructions of training or validation people are, see `TrainingContext.judge`.
+
+    Attributes:
+        metric: what is measured. region: where.
+        person: int [releases], whose release each is.
+        face: of a release, bool [count, h, w] by position.
+    """
+
+    metric: Metric
+    region: str
+    person: NDArray[np.int64]
+    face: Callable[[int], Mask]
+
+    def __call__(self, pairs: SlicePairs, images: Images) -> float:
+        """Mean over people of the mean over each person's slices, where the metric is defined; NaN where nowhere."""
+        release, position = pairs.released.release, pairs.released.position
+        face = np.stack([self.face(one)[place] for one, place in zip(release.tolist(), position, strict=True)])
+        region = region_of(self.region, {"face": face, "changed": pairs.changed})
+        scores = self.metric.score(pairs.original, np.clip(images, 0, 1), region)
+        defined = np.isfinite(scores)
+        people = self.person[release[defined]]
+        total, count = np.bincount(people, scores[defined]), np.bincount(people)
+        means = total[count > 0] / count[count > 0]
+        return float(means.mean()) if len(means) else float("nan")
+
+
+def _judge(task: Task) -> Judge:
+    metric = task.plugin(task.identity["selection"]["metric"])
+    assert isinstance(metric, Metric)
+    people = [*task.identity["train"], *task.identity["validation"]]
+    scans = [*_scans(task, "train"), *_scans(task, "validation")]
+
+    @cache
+    def face(release: int) -> Mask:
+        mask: Mask = np.load(scans[release] / "face.npy")
+        return mask
+
+    return Judge(
+        metric=metric,
+        region=task.identity["selection"]["region"],
+        person=np.repeat(np.arange(len(people)), [len(person) for person in people]),
+        face=face,
+    )
+
+
+def _fit(
+    attacker: Attacker, train: SlicePairs, validation: SlicePairs, context: TrainingContext, gpus: int
+) -> Reconstructor:
+    if context.deterministic:
+        # Without it cuBLAS is not repeatable, and torch refuses it; read when CUDA is first used.
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    if gpus == 1 or not context.device.startswith("cuda"):
+        return attacker.fit(train, validation, context)
+    from refbench.attackers.distributed import fit_on_several
+
+    assert isinstance(attacker, NetworkAttacker)
+    return fit_on_several(attacker, train, validation, context, gpus)
+
+
+def _scans(task: Task, part: str) -> list[Path]:
+    """Folders of the slices of a part's people, all sessions of one person together."""
+    return [task.inputs[key] for person in task.identity[part] for key in person]
+
+
+def _pairs(task: Task, part: str, first: int) -> SlicePairs:
+    """The pairs of a part; its releases are numbered from `first` on, so that no number stands for two."""
     # A suite may have no validation people; an attacker then gets no pairs, but of the right size.
-    folders = [task.inputs[key] for key in task.identity[part] or task.identity["train"][:1]]
-    pairs = SlicePairs(released_slices(folders, with_changed=True), gather(folders, "original"))
+    folders = _scans(task, part) or _scans(task, "train")[:1]
+    released = released_slices(folders, with_changed=True)
+    pairs = SlicePairs(replace(released, release=first + released.release), gather(folders, "original"))
     return pairs if task.identity[part] else pairs.take(slice(0, 0))

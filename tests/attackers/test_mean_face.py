@@ -108,3 +108,25 @@ def test_damaged_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "attacker.npz").write_bytes(b"PK but no more")
     with pytest.raises(StoreError, match=r"attacker\.npz"):
         MeanFace().load(tmp_path)
+
+
+def test_unaligned_is_the_plain_average_of_a_position(cohort: Cohort, tmp_path: Path) -> None:
+    train, test = cohort("removal", seed=1), cohort("removal", people=2, seed=3)
+    attacker = MeanFace(region="known", aligned=False)
+    trained = replace(fit(attacker, cohort, "removal"), weight=1.0)
+    average = train.original.reshape(8, 5, 40, 40).mean(axis=0)
+    expected = np.where(test.changed, np.concatenate([average, average]), test.original)
+    np.testing.assert_allclose(trained.reconstruct(test.released), expected, atol=1e-6)
+    trained.save(tmp_path)
+    np.testing.assert_array_equal(
+        attacker.load(tmp_path).reconstruct(test.released), trained.reconstruct(test.released)
+    )
+
+
+def test_aligned_is_nearer_than_unaligned(cohort: Cohort) -> None:
+    test = cohort("removal", people=4, seed=3)
+    aligned, plain = (
+        fit(MeanFace(region="known", aligned=aligned), cohort, "removal").reconstruct(test.released)
+        for aligned in (True, False)
+    )
+    assert error(test, aligned) < error(test, plain)

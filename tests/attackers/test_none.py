@@ -24,4 +24,4 @@ def test_returns_what_was_released_and_keeps_it(tmp_path: Path) -> None:
 
 
 def test_needs_nothing() -> None:
-    assert NoAttack.needs == "nothing"
+    assert NoAttack().needs == "nothing"

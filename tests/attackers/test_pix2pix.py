@@ -46,7 +46,7 @@ def context(folder: Path, seed: int = 0, report: Callable[..., None] = lambda *_
 def same(first: object, second: object) -> bool:
     assert isinstance(first, NetworkReconstructor)
     assert isinstance(second, NetworkReconstructor)
-    pairs = zip(first.generator.state_dict().values(), second.generator.state_dict().values(), strict=True)
+    pairs = zip(first.saved.network.state_dict().values(), second.generator.state_dict().values(), strict=True)
     return all(torch.equal(one, other) for one, other in pairs)
 
 

@@ -1,0 +1,119 @@
+"""The network of the diffusion attacker: a U-Net that is told how noisy its images are."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import avg_pool2d, interpolate, pixel_shuffle, pixel_unshuffle, silu
+
+from refbench.attackers.networks import to_network
+
+LEVELS = 4
+MOST = 4
+"""Channels double from level to level up to this many times the first."""
+
+GROUPS = 8
+"""Channels are normalised in as many groups: one by one, each would lose its mean, which tells how bright a face is."""
+
+OCTAVES = 6
+"""Frequencies, each twice the one before, by which an angle is shown."""
+
+LEAST_CHANCE = 0.05
+"""Of a change. What is less likely changed is no part of the diffusion; no estimated region reaches there."""
+
+
+class Denoiser(nn.Module):
+    """Predicts the velocity of noisy changes (see `noise_schedule`), given what the attacker sees.
+
+    Blocks of 2 x 2 pixels become channels, which costs a quarter of the time (Hoogeboom et al. 2023, "Simple
+    diffusion", section 3.2); residual blocks and their conditioning are those of Dhariwal & Nichol 2021, without
+    attention. The last layer starts at 0.
+
+    Args:
+        inputs: channels of `View.seen`; the last but one is how likely each pixel was changed.
+        width: channels of the first level.
+        size: (h, w) of the images, multiples of 16.
+        samples: how many noises it keeps to start from.
+
+    Attributes:
+        scale: [], standard deviation of what is to be added to the start; it is 1 for the network.
+        noise: [samples, 1, h, w], what samples begin with, the same for every slice.
+    """
+
+    scale: Tensor
+    noise: Tensor
+
+    def __init__(self, inputs: int, width: int, size: Sequence[int], samples: int) -> None:
+        super().__init__()
+        self.register_buffer("scale", torch.ones(()))
+        self.register_buffer("noise", torch.zeros(samples, 1, *size))
+        channels = [width * min(2**level, MOST) for level in range(LEVELS)]
+        told = 4 * width
+        self.tell = nn.Sequential(nn.Linear(2 * OCTAVES, told), nn.SiLU(), nn.Linear(told, told), nn.SiLU())
+        self.first = nn.Conv2d(4 * (inputs + 1), width, 3, padding=1)
+        self.down = nn.ModuleList(_Block(*pair, told) for pair in zip([width, *channels], channels, strict=False))
+        up = zip(reversed(channels[1:]), reversed(channels[:-1]), strict=True)
+        self.up = nn.ModuleList(_Block(below + beside, beside, told) for below, beside in up)
+        self.norm = _norm(width)
+        self.last = nn.Conv2d(width, 4, 3, padding=1)
+        nn.init.zeros_(self.last.weight)
+        nn.init.zeros_(self.last.bias)  # type: ignore[arg-type]  # it has one
+
+    def forward(self, noisy: Tensor, angle: Tensor, seen: Tensor) -> Tensor:
+        """Predict the velocity [n, 1, h, w], 0 outside the `support`.
+
+        Args:
+            noisy: [n, 1, h, w], 0 outside the `support`.
+            angle: [n], 0 (clean) to pi / 2 (noise alone).
+            seen: [n, inputs, h, w], 0-1.
+        """
+        told = self.tell(_waves(angle))
+        features = self.first(pixel_unshuffle(torch.cat([noisy, to_network(seen)], dim=1), 2))
+        skips = []
+        for number, block in enumerate(self.down):
+            features = block(avg_pool2d(features, 2) if number else features, told)
+            skips.append(features)
+        skips.pop()
+        for block in self.up:
+            features = block(torch.cat([interpolate(features, scale_factor=2.0), skips.pop()], dim=1), told)
+        velocity = pixel_shuffle(self.last(silu(self.norm(features))), 2)
+        return velocity.float() * support(seen)
+
+
+def support(seen: Tensor) -> Tensor:
+    """Where the diffusion takes place: [n, 1, h, w], 1 where `seen` says that a change is at all likely, else 0."""
+    return (seen[:, -2:-1] > LEAST_CHANCE).float()
+
+
+class _Block(nn.Module):
+    """Two 3 x 3 convolutions around a shortcut; the second one's input is scaled and shifted by what is told."""
+
+    def __init__(self, inputs: int, outputs: int, told: int) -> None:
+        super().__init__()
+        self.before = _norm(inputs)
+        self.one = nn.Conv2d(inputs, outputs, 3, padding=1)
+        self.between = _norm(outputs)
+        self.tell = nn.Linear(told, 2 * outputs)
+        self.other = nn.Conv2d(outputs, outputs, 3, padding=1)
+        self.shortcut = nn.Identity() if inputs == outputs else nn.Conv2d(inputs, outputs, 1)
+
+    def forward(self, images: Tensor, told: Tensor) -> Tensor:
+        """Return [n, outputs, h, w] for [n, inputs, h, w] and [n, told]."""
+        scale, shift = self.tell(told)[:, :, None, None].chunk(2, dim=1)
+        features = self.one(silu(self.before(images)))
+        features = self.other(silu(self.between(features) * (1 + scale) + shift))
+        summed: Tensor = self.shortcut(images) + features
+        return summed
+
+
+def _norm(channels: int) -> nn.GroupNorm:
+    return nn.GroupNorm(math.gcd(GROUPS, channels), channels)
+
+
+def _waves(angle: Tensor) -> Tensor:
+    """Angles [n] as sines and cosines of their multiples, [n, 2 * OCTAVES] (Vaswani et al. 2017, section 3.5)."""
+    multiples = angle[:, None] * 2.0 ** torch.arange(OCTAVES, device=angle.device)
+    return torch.cat([multiples.sin(), multiples.cos()], dim=1)

@@ -1,0 +1,79 @@
+"""Training of the inpainting attacker."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from refbench.attackers.base import TrainingContext
+from refbench.attackers.gated_network import GatedUNet
+from refbench.attackers.inpaint import Inpaint
+from refbench.attackers.networks import PatchDiscriminator, to_network
+from refbench.attackers.paired import PairedReconstructor, add_change, l1_inside, prepare, validator
+from refbench.attackers.saved_network import SavedNetwork
+from refbench.attackers.training import (
+    Drawn,
+    Losses,
+    Training,
+    adam,
+    frozen,
+    run_training,
+    seeded,
+    update,
+    warm_cosine,
+)
+from refbench.types import SlicePairs
+
+LEVELS = 5
+
+
+def train_inpaint(
+    attacker: Inpaint, train: SlicePairs, validation: SlicePairs, context: TrainingContext
+) -> PairedReconstructor:
+    """Train the inpainting network; where a discriminator is wanted, it learns first in every step.
+
+    Raises:
+        DataError: there are no slices to train on.
+        InvalidOutput: the training diverged.
+    """
+    frame, people = prepare(attacker, train, validation, context, composite=True)
+    with seeded(context) as rng:
+        arguments = {"inputs": frame.channels, "width": attacker.width, "levels": LEVELS}
+        network = GatedUNet(**arguments).to(context.device)
+        judge = PatchDiscriminator(2 * attacker.width, inputs=2).to(context.device)
+        painter = adam(network, learning_rate=attacker.learning_rate)
+        discriminator = adam(judge, learning_rate=attacker.learning_rate)
+
+        def draw(rng: np.random.Generator) -> Drawn:
+            return people.draw(rng, attacker.batch)
+
+        def step(drawn: Drawn) -> Losses:
+            seen, start, mask, original = people.take(drawn)
+            answer = start + network(seen).float()
+            l1 = l1_inside(answer, original, mask)
+            if attacker.adversarial_weight == 0:
+                update(painter, l1)
+                return {"l1": l1}
+            pasted = to_network(torch.where(mask > 0, answer, original))
+            real, fake = torch.cat([to_network(original), mask], dim=1), torch.cat([pasted, mask], dim=1)
+            of_real, of_fake = judge(torch.cat([real, fake.detach()])).float().chunk(2)
+            loss_judge = 0.5 * ((of_real - 1).square().mean() + of_fake.square().mean())
+            update(discriminator, loss_judge)
+            with frozen(judge):
+                adversarial = (judge(fake).float() - 1).square().mean()
+                update(painter, l1 + attacker.adversarial_weight * adversarial)
+            return {"l1": l1, "adversarial": adversarial, "discriminator": loss_judge}
+
+        adversarial = attacker.adversarial_weight > 0
+        training = Training(
+            draw,
+            step,
+            optimisers={"painter": painter, **({"discriminator_adam": discriminator} if adversarial else {})},
+            networks={"network": network, **({"judge": judge} if adversarial else {})},
+            kept="network",
+            validate=validator(frame, network, add_change, validation, context),
+            images=len(people),
+            decay=warm_cosine,
+        )
+        trained = run_training(training, attacker, rng, context) if len(people) else None
+    return PairedReconstructor(frame, SavedNetwork.of(arguments, network, context.device, trained), add_change)

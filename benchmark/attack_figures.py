@@ -1,0 +1,198 @@
+"""What each attack of a run gained, with intervals over people, and what it cost."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from refbench.errors import RefbenchError
+from refbench.results import NO_ATTACK, Run
+from refbench.statistics import CONFIDENCE, bootstrap_weights, per_subject
+from refbench.store import Store
+
+REGION = "changed"
+FLOOR = "mean_face"
+"""What gains are measured over where a release is constant, so that no attack has no correlation."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean over people and the bounds of its 95 % interval; NaN where it is undefined."""
+
+    value: float
+    low: float
+    high: float
+
+
+UNDEFINED = Estimate(float("nan"), float("nan"), float("nan"))
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What an attack took. Seconds and MB; None where the store no longer has the job's record."""
+
+    train_seconds: float | None
+    reconstruct_seconds: float | None
+    memory_mb: float | None
+    device: str
+    threads: int | None
+
+
+@dataclass(frozen=True)
+class Attack:
+    """One cell of a run.
+
+    Attributes:
+        knows: `known` or `estimated` for an attacker with a parameter `region`, else empty.
+        status: `ok`, or how its first failing job ended; all figures are then undefined.
+        correlation: in the changed region. gain: over the base, person by person. closed: the share of the distance
+            from the base to the original (1) that it goes.
+        ssim: mean in the changed region; NaN where the run has not measured it.
+    """
+
+    attacker: str
+    seed: int
+    knows: str
+    status: str
+    correlation: Estimate
+    gain: Estimate
+    closed: Estimate
+    ssim: float
+    cost: Cost
+
+
+@dataclass(frozen=True)
+class Attacks:
+    """All attacks on one anonymizer, the strongest first.
+
+    Attributes:
+        released: correlation of the release itself. base: what gains are over: `no attack`, the label of an attacker,
+            or empty where there is neither.
+        people: test people.
+    """
+
+    anonymizer: str
+    people: int
+    released: Estimate
+    base: str
+    attacks: tuple[Attack, ...]
+
+
+def attack_figures(run: Run, store: Store) -> list[Attacks]:
+    """All attacks of a run by anonymizer.
+
+    Gains are over no attack; where most people have no figure for it (a face removed to a constant), over the strongest
+    row of `mean_face`. People without both figures are left out of a gain.
+
+    Raises:
+        RefbenchError: the run has no correlation in the changed region.
+    """
+    scores = run.scores[run.scores["region"] == REGION]
+    if "correlation" not in set(scores["metric"]):
+        raise RefbenchError(f"{run.folder.name} has no correlation in the region `{REGION}`; add them to the suite")
+    return [_attacks(run, store, str(name), own) for name, own in scores.groupby("anonymizer", sort=False)]
+
+
+def _attacks(run: Run, store: Store, anonymizer: str, scores: pd.DataFrame) -> Attacks:
+    wide = per_subject(scores, ["metric", "attacker", "seed"])
+    weights = bootstrap_weights(wide.index.get_level_values("site").to_numpy())
+    cells = run.cells[run.cells["anonymizer"] == anonymizer]
+
+    def series(metric: str, attacker: str, seed: int) -> NDArray[np.float64]:
+        column = (metric, attacker, seed)
+        there = wide[column] if column in wide else np.full(len(wide), np.nan)
+        return np.asarray(there, dtype=np.float64)
+
+    released = series("correlation", NO_ATTACK, 0)
+    base, over = "no attack", released
+    if np.isfinite(released).mean() < 0.5:
+        base, over = _floor(
+            {
+                label: series("correlation", label, seed)
+                for label, seed in zip(cells["attacker"], cells["seed"], strict=True)
+                if label.partition("(")[0] == FLOOR
+            },
+            np.full(len(wide), np.nan),
+        )
+    attacks = []
+    for _, cell in cells.iterrows():
+        own = series("correlation", cell["attacker"], cell["seed"])
+        both = np.isfinite(own) & np.isfinite(over)
+        attacks.append(
+            Attack(
+                attacker=cell["attacker"],
+                seed=int(cell["seed"]),
+                knows=json.loads(cell["attacker_params"]).get("region", ""),
+                status=cell["status"],
+                correlation=_estimate(own, weights),
+                gain=_estimate(np.where(both, own - over, np.nan), weights),
+                closed=_closed(own[both], over[both], weights[:, both]),
+                ssim=_mean(series("ssim", cell["attacker"], cell["seed"])),
+                cost=_cost(run, store, cell["key"]),
+            )
+        )
+    attacks.sort(key=lambda attack: float(np.nan_to_num(attack.correlation.value, nan=-np.inf)), reverse=True)
+    return Attacks(anonymizer, len(wide), _estimate(released, weights), base, tuple(attacks))
+
+
+def _floor(rows: dict[str, NDArray[np.float64]], none: NDArray[np.float64]) -> tuple[str, NDArray[np.float64]]:
+    """The strongest of the rows that have a figure."""
+    means = {label: mean for label, row in rows.items() if np.isfinite(mean := _mean(row))}
+    strongest = max(means, key=means.__getitem__, default="")
+    return strongest, rows.get(strongest, none)
+
+
+def _mean(values: NDArray[np.float64]) -> float:
+    defined = values[np.isfinite(values)]
+    return float(defined.mean()) if len(defined) else float("nan")
+
+
+def _estimate(values: NDArray[np.float64], weights: NDArray[np.float64]) -> Estimate:
+    """Mean over people [people], those without a value left out."""
+    defined = np.isfinite(values)
+    return _bounded(_mean(values), _resampled(values[defined], weights[:, defined]))
+
+
+def _closed(own: NDArray[np.float64], over: NDArray[np.float64], weights: NDArray[np.float64]) -> Estimate:
+    """The share of the distance from `over` to 1 that is gone: of the means, as a person's own may be next to none."""
+    if not len(own) or over.mean() >= 1:
+        return UNDEFINED
+    start, end = _resampled(over, weights), _resampled(own, weights)
+    shares = np.divide(end - start, 1 - start, out=np.full_like(start, np.nan), where=start < 1)
+    return _bounded(float((own.mean() - over.mean()) / (1 - over.mean())), shares)
+
+
+def _resampled(values: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The mean in each resample [draws]; NaN where nobody with a value was drawn."""
+    people = weights.sum(axis=1)
+    means: NDArray[np.float64] = np.divide(
+        weights @ values, people, out=np.full(len(weights), np.nan), where=people > 0
+    )
+    return means
+
+
+def _bounded(value: float, resampled: NDArray[np.float64]) -> Estimate:
+    if not np.isfinite(value):
+        return UNDEFINED
+    tail = 100 * (1 - CONFIDENCE) / 2
+    low, high = np.nanpercentile(resampled, [tail, 100 - tail])
+    return Estimate(value, float(low), float(high))
+
+
+def _cost(run: Run, store: Store, train_key: str) -> Cost:
+    jobs: dict[str, str] = json.loads((run.folder / "jobs.json").read_text())
+    names = [label.removeprefix("train ") for label, key in jobs.items() if key == train_key]
+    trained = store.status(train_key) or {}
+    rebuilt = next((store.status(jobs[label]) or {} for name in names if (label := f"reconstruct {name}") in jobs), {})
+    memory = [record["peak_memory_mb"] for record in (trained, rebuilt) if record.get("peak_memory_mb") is not None]
+    return Cost(
+        trained.get("seconds"),
+        rebuilt.get("seconds"),
+        max(memory, default=None),
+        str(trained.get("device", "")),
+        trained.get("threads"),
+    )
