@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt
 
-.PHONY: run test slow check readme clean
+.PHONY: run test slow check readme results-gpu clean
 
 ## run: set everything up and run the demo suite to its leaderboard
 run: $(VENV)/.installed
@@ -26,6 +26,12 @@ check: $(VENV)/.tools
 ## readme: run the demo and put its leaderboard and its picture into README.md
 readme: $(VENV)/.installed
 	$(BIN)/python docs/make_readme.py
+
+## results-gpu: on a machine with a GPU, measure training on it and run the suite that needs one; repeated, it goes on
+results-gpu: $(VENV)/.installed
+	$(BIN)/python benchmarks/gpu_cyclegan.py
+	$(BIN)/refbench run suites/ixi_gpu.yaml
+	$(BIN)/refbench leaderboard --region changed --attackers
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

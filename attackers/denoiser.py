@@ -1,4 +1,4 @@
-"""The network of the diffusion attacker: a U-Net that is told how noisy its images are."""
+"""The networks of the diffusion attacker: one guesses the face at once, one takes noise away from what it missed."""
 
 from __future__ import annotations
 
@@ -26,20 +26,19 @@ LEAST_CHANCE = 0.05
 
 
 class Denoiser(nn.Module):
-    """Predicts the velocity of noisy changes (see `noise_schedule`), given what the attacker sees.
+    """A guess of what is to be added to the start, and the velocity of noisy errors of it (see `noise_schedule`).
 
-    Blocks of 2 x 2 pixels become channels, which costs a quarter of the time (Hoogeboom et al. 2023, "Simple
-    diffusion", section 3.2); residual blocks and their conditioning are those of Dhariwal & Nichol 2021, without
-    attention. The last layer starts at 0.
+    Source: Whang et al. 2022, "Deblurring via stochastic refinement", section 3: a diffusion that has to find the whole
+    face learns it slowly, one that refines a guess does not.
 
     Args:
         inputs: channels of `View.seen`; the last but one is how likely each pixel was changed.
-        width: channels of the first level.
+        width: channels of the first level of both.
         size: (h, w) of the images, multiples of 16.
         samples: how many noises it keeps to start from.
 
     Attributes:
-        scale: [], standard deviation of what is to be added to the start; it is 1 for the network.
+        scale: [], standard deviation of what is to be added to the start; it is 1 for the networks.
         noise: [samples, 1, h, w], what samples begin with, the same for every slice.
     """
 
@@ -50,10 +49,51 @@ class Denoiser(nn.Module):
         super().__init__()
         self.register_buffer("scale", torch.ones(()))
         self.register_buffer("noise", torch.zeros(samples, 1, *size))
+        self.guessing = UNet(inputs, width)
+        self.denoising = UNet(inputs + 2, width)
+
+    def guess(self, seen: Tensor) -> Tensor:
+        """What is to be added to the start, in units of `scale`: [n, 1, h, w], 0 outside the `support`."""
+        at_once = torch.zeros(len(seen), device=seen.device)
+        guessed: Tensor = self.guessing(to_network(seen), at_once).float() * support(seen)
+        return guessed
+
+    def forward(self, noisy: Tensor, angle: Tensor, seen: Tensor, guess: Tensor) -> Tensor:
+        """Predict the velocity of noisy errors of the guess, [n, 1, h, w], 0 outside the `support`.
+
+        Args:
+            noisy: [n, 1, h, w], 0 outside the `support`.
+            angle: [n], 0 (clean) to pi / 2 (noise alone).
+            seen: [n, inputs, h, w], 0-1.
+            guess: [n, 1, h, w], of `guess`.
+        """
+        velocity: Tensor = self.denoising(torch.cat([noisy, guess, to_network(seen)], dim=1), angle)
+        return velocity.float() * support(seen)
+
+
+def support(seen: Tensor) -> Tensor:
+    """Where the diffusion takes place: [n, 1, h, w], 1 where `seen` says that a change is at all likely, else 0."""
+    return (seen[:, -2:-1] > LEAST_CHANCE).float()
+
+
+class UNet(nn.Module):
+    """An encoder and a decoder with skips, which is told how noisy its images are; its last layer starts at 0.
+
+    Blocks of 2 x 2 pixels become channels, which costs a quarter of the time (Hoogeboom et al. 2023, "Simple
+    diffusion", section 3.2); residual blocks and their conditioning are those of Dhariwal & Nichol 2021, without
+    attention.
+
+    Args:
+        inputs: channels of what is seen.
+        width: channels of the first level.
+    """
+
+    def __init__(self, inputs: int, width: int) -> None:
+        super().__init__()
         channels = [width * min(2**level, MOST) for level in range(LEVELS)]
         told = 4 * width
         self.tell = nn.Sequential(nn.Linear(2 * OCTAVES, told), nn.SiLU(), nn.Linear(told, told), nn.SiLU())
-        self.first = nn.Conv2d(4 * (inputs + 1), width, 3, padding=1)
+        self.first = nn.Conv2d(4 * inputs, width, 3, padding=1)
         self.down = nn.ModuleList(_Block(*pair, told) for pair in zip([width, *channels], channels, strict=False))
         up = zip(reversed(channels[1:]), reversed(channels[:-1]), strict=True)
         self.up = nn.ModuleList(_Block(below + beside, beside, told) for below, beside in up)
@@ -62,16 +102,10 @@ class Denoiser(nn.Module):
         nn.init.zeros_(self.last.weight)
         nn.init.zeros_(self.last.bias)  # type: ignore[arg-type]  # it has one
 
-    def forward(self, noisy: Tensor, angle: Tensor, seen: Tensor) -> Tensor:
-        """Predict the velocity [n, 1, h, w], 0 outside the `support`.
-
-        Args:
-            noisy: [n, 1, h, w], 0 outside the `support`.
-            angle: [n], 0 (clean) to pi / 2 (noise alone).
-            seen: [n, inputs, h, w], 0-1.
-        """
+    def forward(self, images: Tensor, angle: Tensor) -> Tensor:
+        """Return [n, 1, h, w] for images [n, inputs, h, w], sides multiples of 16, and angles [n]."""
         told = self.tell(_waves(angle))
-        features = self.first(pixel_unshuffle(torch.cat([noisy, to_network(seen)], dim=1), 2))
+        features = self.first(pixel_unshuffle(images, 2))
         skips = []
         for number, block in enumerate(self.down):
             features = block(avg_pool2d(features, 2) if number else features, told)
@@ -79,13 +113,7 @@ class Denoiser(nn.Module):
         skips.pop()
         for block in self.up:
             features = block(torch.cat([interpolate(features, scale_factor=2.0), skips.pop()], dim=1), told)
-        velocity = pixel_shuffle(self.last(silu(self.norm(features))), 2)
-        return velocity.float() * support(seen)
-
-
-def support(seen: Tensor) -> Tensor:
-    """Where the diffusion takes place: [n, 1, h, w], 1 where `seen` says that a change is at all likely, else 0."""
-    return (seen[:, -2:-1] > LEAST_CHANCE).float()
+        return pixel_shuffle(self.last(silu(self.norm(features))), 2)
 
 
 class _Block(nn.Module):

@@ -11,21 +11,22 @@ from refbench.types import SlicePairs
 
 
 class Diffusion(PairedNetwork):
-    """A denoising diffusion draws what has to be added to the start within the changed region, given all that is seen.
+    """A network guesses the changed region, and a denoising diffusion draws what the guess missed, given all it sees.
 
     A single sample is a plausible face, not the likeliest one: the mean of several is nearer to the truth, pixel by
     pixel. Noises come in pairs of opposite signs, whose errors cancel best. They are drawn once, from the training's
     seed, so that a reconstruction is the same every time.
 
     Source: Ho et al. 2020, "Denoising diffusion probabilistic models"; Saharia et al. 2022, "Palette: image-to-image
-    diffusion models"; the attack in 3D: Gao et al. 2025, arXiv 2501.18834.
+    diffusion models"; Whang et al. 2022, "Deblurring via stochastic refinement". Gao et al. 2025 (arXiv 2501.18834)
+    attack MRI by a cascade of diffusions in 3D.
     """
 
     width: int = param(32, "channels of the network's first level; they double twice", ge=1)
     batch: int = param(16, "slices per step", ge=1)
     epochs: int = param(50, "passes over the training slices", ge=1)
     learning_rate: float = param(
-        1e-3, "highest learning rate of Adam; it rises at first and falls along a cosine", gt=0
+        2e-3, "highest learning rate of Adam; it rises at first and falls along a cosine", gt=0
     )
     validations: int = param(
         5, "times that some validation people are asked; the best network so far is kept (0: the last)", ge=0

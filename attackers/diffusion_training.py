@@ -33,7 +33,7 @@ SMALLEST_SCALE = 1e-3
 def train_diffusion(
     attacker: Diffusion, train: SlicePairs, validation: SlicePairs, context: TrainingContext
 ) -> PairedReconstructor:
-    """Train the denoising network on random degrees of noise; the average of its weights is what reconstructs.
+    """Train to guess, and to denoise at random degrees what was missed; the weights' average is what reconstructs.
 
     Raises:
         DataError: there are no slices to train on.
@@ -42,7 +42,7 @@ def train_diffusion(
     frame, people = prepare(attacker, train, validation, context, composite=True)
     assert isinstance(frame, Windows)
     with seeded(context) as rng:
-        arguments = {
+        arguments: dict[str, Any] = {
             "inputs": frame.channels,
             "width": attacker.width,
             "size": list(frame.size),
@@ -64,14 +64,17 @@ def train_diffusion(
         def step(drawn: Drawn) -> Losses:
             seen, start, _, original = people.take(drawn)
             place = support(seen)
-            clean = (original - start) / network.scale * place
-            noise = torch.randn_like(clean) * place
-            predicted = network(add_noise(clean, noise, drawn["angle"]), drawn["angle"], seen)
-            wanted = velocity_of(clean, noise, drawn["angle"])
-            loss = (predicted - wanted).square().sum() / place.sum().clamp(min=1)
-            update(optimiser, loss)
+            guess = network.guess(seen)
+            error = (original - start) / network.scale * place - guess
+            clean, noise = error.detach(), torch.randn_like(error) * place
+            noisy = add_noise(clean, noise, drawn["angle"])
+            predicted = network(noisy, drawn["angle"], seen, guess.detach())
+            missed = predicted - velocity_of(clean, noise, drawn["angle"])
+            pixels = place.sum().clamp(min=1)
+            losses = {"guess": error.square().sum() / pixels, "velocity": missed.square().sum() / pixels}
+            update(optimiser, losses["guess"] + losses["velocity"])
             average.update(network)
-            return {"velocity": loss}
+            return losses
 
         training = Training(
             draw,
@@ -90,15 +93,15 @@ def train_diffusion(
 
 
 def painting(steps: int) -> Paint:
-    """How a `Denoiser` answers: the mean of its samples, each in so many steps."""
+    """How a `Denoiser` answers: its guess and the mean of its samples of what that missed, each in so many steps."""
 
     def paint(network: nn.Module, seen: Tensor, start: Tensor) -> Tensor:
         assert isinstance(network, Denoiser)
-        place = support(seen)
-        total = torch.zeros_like(place)
+        place, guess = support(seen), network.guess(seen)
+        missed = torch.zeros_like(place)
         for noise in network.noise:
-            total += take_noise_away(noise * place, lambda noisy, angle: network(noisy, angle, seen), steps)
-        return start + (network.scale * total / len(network.noise))[:, 0]
+            missed += take_noise_away(noise * place, lambda noisy, angle: network(noisy, angle, seen, guess), steps)
+        return start + network.scale * (guess + missed / len(network.noise))[:, 0]
 
     return paint
 

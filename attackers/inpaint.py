@@ -21,7 +21,9 @@ class Inpaint(PairedNetwork):
     convolution".
     """
 
-    width: int = param(16, "channels of the network's first level; they double four times", ge=1)
+    width: int = param(
+        16, "channels of the network's first level; they double from level to level, up to eight times as many", ge=1
+    )
     batch: int = param(16, "slices per step", ge=1)
     epochs: int = param(50, "passes over the training slices", ge=1)
     learning_rate: float = param(

@@ -25,6 +25,7 @@ from refbench.attackers.training import (
 from refbench.types import SlicePairs
 
 LEVELS = 5
+"""Of resolution, as far as the deepest has more than one pixel, without which its norm would have no meaning."""
 
 
 def train_inpaint(
@@ -38,7 +39,8 @@ def train_inpaint(
     """
     frame, people = prepare(attacker, train, validation, context, composite=True)
     with seeded(context) as rng:
-        arguments = {"inputs": frame.channels, "width": attacker.width, "levels": LEVELS}
+        levels = min(LEVELS, max(people.original.size).bit_length() - 1)
+        arguments = {"inputs": frame.channels, "width": attacker.width, "levels": levels}
         network = GatedUNet(**arguments).to(context.device)
         judge = PatchDiscriminator(2 * attacker.width, inputs=2).to(context.device)
         painter = adam(network, learning_rate=attacker.learning_rate)

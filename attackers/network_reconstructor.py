@@ -42,6 +42,6 @@ class NetworkReconstructor(Reconstructor):
         """Read what `save` wrote of a generator of this class.
 
         Raises:
-            StoreError: a file is missing or damaged; the message names the folder.
+            StoreError: a file is missing or damaged; the message names it.
         """
         return cls(SavedNetwork.load(folder, device, kind))

@@ -1,9 +1,10 @@
 """How a diffusion adds noise to images, and how it is taken away again.
 
 Clean images and noise have a standard deviation of about 1 and lie at right angles to one another; to add noise is to
-turn from the one to the other, by an angle of 0 (clean) to pi / 2 (noise alone). That is the cosine schedule of Nichol
-& Dhariwal 2021 ("Improved denoising diffusion probabilistic models") in continuous time. What a network predicts is the
-velocity of that turn (Salimans & Ho 2022, "Progressive distillation for fast sampling of diffusion models", appendix D).
+turn from the one to the other, by an angle of 0 (clean) to pi / 2 (noise alone). That is the cosine schedule of
+Nichol & Dhariwal 2021 ("Improved denoising diffusion probabilistic models") in continuous time. What a network predicts
+is the velocity of that turn (Salimans & Ho 2022, "Progressive distillation for fast sampling of diffusion models",
+appendix D).
 
 Images are [n, 1, h, w], angles [n]; everything is float32.
 """

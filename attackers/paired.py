@@ -87,10 +87,12 @@ def prepare(
     if composite:
         frame, transforms = Windows.learn(train, validation, context, region=attacker.region, neighbours=neighbours)
         views, originals = frame.pairs(train, transforms)
+        height, width = frame.size
     else:
         frame = WholeImages(neighbours)
         views, originals = frame.pairs(train)
-    return frame, _resident(views, originals, frame.channels, attacker.augment, context.device)
+        height, width = train.original.shape[1:]
+    return frame, _resident(views, originals, frame.channels, (height, width), attacker.augment, context.device)
 
 
 def validator(
@@ -172,18 +174,20 @@ def _answer(network: nn.Module, paint: Paint, view: View, device: str) -> Images
 
 
 def _resident(
-    views: Sequence[View], originals: Sequence[Images], channels: int, augment: bool, device: str
+    views: Sequence[View],
+    originals: Sequence[Images],
+    channels: int,
+    size: tuple[int, int],
+    augment: bool,
+    device: str,
 ) -> TrainingWindows:
-    if not views:  # nobody was changed
-        none = Resident(np.zeros((0, 1, 1, 1), np.float32), device)
-        return TrainingWindows(
-            Resident(np.zeros((0, channels, 1, 1), np.float32), device), none, none, none, (), augment
-        )
+    none = np.zeros((0, *size), np.float32)  # all there is where nobody was changed
+    seen = np.zeros((0, channels, *size), np.float32)
     return TrainingWindows(
-        seen=Resident(np.concatenate([view.seen for view in views]), device),
-        start=Resident(np.concatenate([view.start for view in views]), device),
-        mask=Resident(np.concatenate([view.mask for view in views]), device),
-        original=Resident(np.concatenate(originals), device),
+        seen=Resident(np.concatenate([seen, *(view.seen for view in views)]), device),
+        start=Resident(np.concatenate([none, *(view.start for view in views)]), device),
+        mask=Resident(np.concatenate([none > 0, *(view.mask for view in views)]), device),
+        original=Resident(np.concatenate([none, *originals]), device),
         lengths=tuple(len(view.members) for view in views),
         augment=augment,
     )

@@ -68,7 +68,7 @@ def train_pix2pix(
         InvalidOutput: the training diverged.
     """
     frame, people = prepare(attacker, train, validation, context, composite=attacker.composite)
-    height, width = train.original.shape[1:] if not attacker.composite else people.original.size
+    height, width = people.original.size
     if not attacker.composite and (height % 8 or width % 8 or min(height, width) < 16):
         raise DataError(
             f"pix2pix: slices of {height} x {width} pixels do not fit its networks; choose a slice size of at least "

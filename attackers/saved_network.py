@@ -62,12 +62,15 @@ class SavedNetwork:
         """Read what `save` wrote of a network of this class.
 
         Raises:
-            StoreError: a file is missing or damaged; the message names the folder.
+            StoreError: a file is missing or damaged; the message names it.
         """
+        file = folder / "network.json"
         try:
-            description = json.loads((folder / "network.json").read_text())
-            network = kind(**description["arguments"])
-            network.load_state_dict(load_file(folder / "weights.safetensors"))
-            return cls(description["arguments"], network.to(device).eval(), device, bool(description["bfloat16"]))
+            description = json.loads(file.read_text())
+            arguments, bfloat16 = description["arguments"], bool(description["bfloat16"])
+            network = kind(**arguments)
+            file = folder / "weights.safetensors"
+            network.load_state_dict(load_file(file))
         except Exception as error:
-            raise StoreError(f"{folder} holds no usable network: {error}; remove it to train again") from error
+            raise StoreError(f"{file} holds no usable network: {error}; remove {folder} to train again") from error
+        return cls(arguments, network.to(device).eval(), device, bfloat16)

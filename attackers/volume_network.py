@@ -12,7 +12,7 @@ MOST = 8
 """Channels double from level to level up to this many times the first."""
 
 FLAT = 2
-"""Levels at full depth. Slices lie farther apart than their pixels, so that rows and columns are halved first."""
+"""Halvings of rows and columns alone, which come first: slices mostly lie farther apart than their pixels."""
 
 
 class VolumeUNet(nn.Module):
@@ -77,14 +77,15 @@ def halved(features: Tensor, slices_too: bool) -> Tensor:
         if features.shape[2] % 2:
             features = torch.cat([features, features[:, :, -1:]], dim=2)
         features = 0.5 * (features[:, :, ::2] + features[:, :, 1::2])
-    return avg_pool2d(features.flatten(1, 2), 2).unflatten(1, features.shape[1:3])
+    flat = avg_pool2d(features.flatten(1, 2), 2)
+    return flat.reshape(*features.shape[:3], *flat.shape[2:])
 
 
 def doubled(features: Tensor, slices: int | None) -> Tensor:
     """Every pixel four times and, where a number of `slices` is wished, every slice twice, as far as that."""
     flat = interpolate(features.flatten(1, 2), scale_factor=2.0)
-    features = flat.unflatten(1, features.shape[1:3])
-    return features if slices is None else features.repeat_interleave(2, dim=2)[:, :, :slices]
+    risen = flat.reshape(*features.shape[:3], *flat.shape[2:])
+    return risen if slices is None else risen.repeat_interleave(2, dim=2)[:, :, :slices]
 
 
 def _layer(inputs: int, outputs: int, reach: int) -> nn.Sequential:

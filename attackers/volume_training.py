@@ -16,6 +16,7 @@ from refbench.attackers.volume_network import VolumeUNet
 from refbench.types import SlicePairs
 
 LEVELS = 5
+"""Of resolution, where the window is large enough: the deepest shows more than one pixel, or a norm had no meaning."""
 
 
 def train_volume(
@@ -30,7 +31,8 @@ def train_volume(
     frame, people = prepare(attacker, train, validation, context, composite=True)
     paint = painter(attacker.depth)
     with seeded(context) as rng:
-        arguments = {"inputs": frame.channels, "width": attacker.width, "levels": LEVELS}
+        levels = min(LEVELS, max(people.original.size).bit_length() - 1)
+        arguments = {"inputs": frame.channels, "width": attacker.width, "levels": levels}
         network = VolumeUNet(**arguments).to(context.device)
         optimiser = adam(network, learning_rate=attacker.learning_rate)
         depth = min([attacker.depth, *people.lengths])
@@ -79,7 +81,7 @@ def draw_patches(people: TrainingWindows, rng: np.random.Generator, count: int, 
 
 def to_volumes(slices: Tensor, depth: int) -> Tensor:
     """Slices [n * depth, channels, h, w], those of a patch together, to patches [n, channels, depth, h, w]."""
-    return slices.unflatten(0, (-1, depth)).transpose(1, 2).contiguous()
+    return slices.reshape(-1, depth, *slices.shape[1:]).transpose(1, 2).contiguous()
 
 
 def painter(depth: int) -> Paint:

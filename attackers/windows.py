@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,8 +59,6 @@ class WholeImages:
     """
 
     neighbours: int
-    reach: ClassVar[float] = 0.5
-    """How far an answer may lie from the start, 0-1."""
 
     @property
     def channels(self) -> int:
@@ -102,7 +100,6 @@ class Windows:
     starter: MeanFaceReconstructor | DeconvolutionReconstructor
     size: tuple[int, int]
     neighbours: int
-    reach: ClassVar[float] = 1.0
 
     @classmethod
     def learn(
@@ -122,7 +119,7 @@ class Windows:
         surroundings, transforms = Surroundings.learn(train, validation, region, context.seed)
         starters: list[MeanFaceReconstructor | DeconvolutionReconstructor] = [
             MeanFaceReconstructor(surroundings, 1.0),
-            *sharpened(surroundings, "wiener", train),
+            *(one for one in sharpened(surroundings, "wiener", train) if one.spread),
         ]
         starter = best(starters, validation if len(validation) else some_people(train), context.judge)
         unfitted = cls(starter, (0, 0), neighbours)
@@ -146,7 +143,7 @@ class Windows:
                 continue
             start = mixed(person, mask, self.starter.propose(person, mask), self.starter.weight)
             shown = [person.images, *_neighbours(person.images, self.neighbours), chance, start]
-            corner = self._corner(box, person.images.shape[1:])
+            corner = self._corner(box, mask)
             yield View(
                 person.stack.members,
                 np.stack([self._cut(images, corner) for images in shown], axis=1),
@@ -183,13 +180,10 @@ class Windows:
             region = surroundings.region
             yield person, mask.astype(np.float32) if region is None else region.probability(person), mask
 
-    def _corner(self, box: tuple[slice, slice], shape: tuple[int, ...]) -> tuple[int, int]:
-        """Where a window lies that has a box in its middle and does not reach over the image without need."""
-        top, left = (
-            max(0, min((side.start + side.stop - window) // 2, whole - window))
-            for side, window, whole in zip(box, self.size, shape, strict=True)
-        )
-        return top, left
+    def _corner(self, box: tuple[slice, slice], mask: Mask) -> tuple[int, int]:
+        """Where a window lies that shows a mask [k, h, w] of this box."""
+        rows, columns = mask.sum(axis=(0, 2)), mask.sum(axis=(0, 1))
+        return _place(box[0], rows, self.size[0]), _place(box[1], columns, self.size[1])
 
     def _cut(self, images: NDArray[Any], corner: tuple[int, int]) -> NDArray[Any]:
         """The window of images [k, h, w]; what it reaches beyond them is filled with 0."""
@@ -222,6 +216,22 @@ def _box(mask: Mask) -> tuple[slice, slice] | None:
         return None
     rows, columns = (np.flatnonzero(mask.any(axis=(0, axis))) for axis in (2, 1))
     return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
+
+
+def _place(side: slice, counts: NDArray[np.int64], window: int) -> int:
+    """Where a window begins, along one side, that does not reach over the image without need.
+
+    The box is in its middle; of one that is too large for it, as much as possible is inside.
+
+    Args:
+        side: of the box.
+        counts: pixels of the mask in each row or column.
+        window: its length.
+    """
+    if side.stop - side.start > window:
+        return int(np.convolve(counts, np.ones(window, np.int64), "valid").argmax())
+    centred: int = (side.start + side.stop - window) // 2
+    return max(0, min(centred, len(counts) - window))
 
 
 def _fitting(boxes: Sequence[tuple[slice, slice]], shape: tuple[int, ...]) -> tuple[int, int]:

@@ -11,7 +11,7 @@ from typing import Annotated, Any, NoReturn, Optional
 import typer
 from rich.text import Text
 
-from refbench import __version__, cli_anonymizers
+from refbench import __version__, cli_anonymizers, cli_attackers, cli_check
 from refbench.cli_common import CANNOT, FAILURES, INTERRUPTED, OK, StoreOption, errors, output
 from refbench.errors import DataError, RefbenchError, SuiteError
 from refbench.registry import KINDS, Registry, closest
@@ -199,7 +199,7 @@ def schema() -> None:
     sys.stdout.write(json.dumps(suite_schema(Registry.discover()), indent=1) + "\n")
 
 
-for command in (cli_anonymizers.anonymize, cli_anonymizers.qc, cli_anonymizers.check):
+for command in (cli_anonymizers.anonymize, cli_anonymizers.qc, cli_attackers.curves, cli_check.check):
     app.command()(command)
 
 

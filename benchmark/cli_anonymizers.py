@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Optional
 import typer
 from rich.text import Text
 
-from refbench.cli_check import check as check  # until cli.py takes it from there
 from refbench.cli_common import FAILURES, PluginOption, StoreOption, errors, output
 from refbench.registry import Registry
 from refbench.store import Store, default_store

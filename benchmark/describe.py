@@ -122,7 +122,7 @@ def print_plugin(console: Console, entry: Entry) -> None:
 
 def suite_schema(registry: Registry) -> dict[str, Any]:
     """The JSON Schema (2020-12) of suite files, with every plug-in that is installed and its parameters."""
-    from refbench.suite import SuiteFile
+    from refbench.suite_file import SuiteFile
 
     schema = SuiteFile.model_json_schema()
     definitions = schema.setdefault("$defs", {})

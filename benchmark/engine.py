@@ -23,7 +23,7 @@ from refbench.errors import SuiteError
 from refbench.job import Assignment, Job, Status
 from refbench.provenance import gpus
 from refbench.store import Store
-from refbench.suite import Limits
+from refbench.suite_file import Limits
 from refbench.worker import LOG_NAME, work
 
 LOG_TAIL_LINES = 20

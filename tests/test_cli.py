@@ -16,7 +16,7 @@ from refbench import __version__
 def test_version_and_help(workplace: Workplace) -> None:
     assert workplace.refbench("--version").stdout == f"refbench {__version__}\n"
     text = workplace.refbench("--help").stdout
-    for command in ("run", "plan", "leaderboard", "list", "schema"):
+    for command in ("run", "plan", "leaderboard", "curves", "check", "list", "schema"):
         assert command in text
 
 
@@ -35,6 +35,7 @@ def test_list_shows_parameters_with_units_bounds_and_defaults(workplace: Workpla
         (["list", "attacker", "cycelgan"], "did you mean 'cyclegan'?"),
         (["leaderboard", "--format", "jsn"], "did you mean 'json'?"),
         (["leaderboard"], "no finished run"),
+        (["curves"], "no finished run"),
         (["run", "demmo"], "did you mean 'demo'?"),
         (["run", "nowhere/suite.yaml"], "no suite file nowhere/suite.yaml"),
     ],

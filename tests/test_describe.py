@@ -13,7 +13,7 @@ from refbench.errors import PluginError
 from refbench.metrics.base import Metric
 from refbench.plugin import Plugin, param
 from refbench.registry import KINDS, Entry, Registry
-from refbench.suite import SuiteFile
+from refbench.suite_file import SuiteFile
 
 
 class Colour(Enum):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections import Counter
@@ -12,9 +13,11 @@ import pytest
 
 from refbench import engine as engine_module
 from refbench.engine import LocalEngine
+from refbench.errors import SuiteError
 from refbench.job import Job
 from refbench.store import Store
-from refbench.suite import Limits
+from refbench.suite_file import Limits
+from refbench.worker import _take_device
 
 
 class Silent:
@@ -43,10 +46,12 @@ SEEN: list[tuple[str, int, int]] = []
 BUSY: Counter[str] = Counter()
 
 
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, cards: int, cores: int, shards: int, deep: int) -> None:
+def run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, cards: int, cores: int, shards: int, deep: int, each: int = 1
+) -> None:
     SEEN.clear()
     monkeypatch.setattr(engine_module, "gpus", lambda: ("a card",) * cards)
-    engine = Recording(Store(tmp_path / "store"), Limits(), (), Silent(), slots=cores)
+    engine = Recording(Store(tmp_path / "store"), Limits(), (), Silent(), slots=cores, cards=each)
     engine.run([[Job("train", f"job {number}", {"number": number})] for number in range(shards)], deep=deep)
 
 
@@ -55,6 +60,49 @@ def test_each_card_trains_one_attacker_at_a_time(tmp_path: Path, monkeypatch: py
     assert len(SEEN) == 9
     assert {device for device, _, _ in SEEN} == {"cuda:0", "cuda:1"}
     assert max(together for _, _, together in SEEN) == 1
+
+
+@pytest.mark.parametrize("cards", [4, 5])
+def test_a_training_over_several_cards_has_them_to_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cards: int
+) -> None:
+    run(tmp_path, monkeypatch, cards=cards, cores=16, shards=5, deep=5, each=2)
+    assert {device for device, _, _ in SEEN} == {"cuda:0,1", "cuda:2,3"}
+    assert max(together for _, _, together in SEEN) == 1
+
+
+def test_a_training_that_wants_more_cards_than_there_are_is_refused_before_anything_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(SuiteError, match=r"wants 3 graphics cards, and there are 2 .* lower training\.gpus"):
+        run(tmp_path, monkeypatch, cards=2, cores=4, shards=1, deep=0, each=3)
+    assert not SEEN
+
+
+def test_without_cards_it_does_not_matter_how_many_a_training_wants(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(tmp_path, monkeypatch, cards=0, cores=4, shards=2, deep=2, each=8)
+    assert {(device, threads) for device, threads, _ in SEEN} == {("cpu", 2)}
+
+
+@pytest.mark.parametrize(
+    ("visible", "device", "kind", "own"),
+    [
+        (None, "cuda:1", "cuda", "1"),
+        (None, "cuda:2,3", "cuda", "2,3"),
+        ("4, 6,GPU-9", "cuda:1,2", "cuda", "6,GPU-9"),
+        ("4,6", "cpu", "cpu", "4,6"),
+    ],
+)
+def test_a_job_sees_no_card_but_its_own(
+    monkeypatch: pytest.MonkeyPatch, visible: str | None, device: str, kind: str, own: str
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible or "")
+    if visible is None:
+        monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+    assert _take_device(device) == kind
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == own
 
 
 def test_without_cards_trainings_share_the_cores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

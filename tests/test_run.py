@@ -142,6 +142,48 @@ def test_an_attacker_that_dies_leaves_a_row_and_every_finished_job(
     assert status in board[0]["missing"]
 
 
+def test_a_training_that_diverges_keeps_its_last_checkpoint_and_costs_nobody_else(workplace: Workplace) -> None:
+    suite = workplace.suite("attackers: [none, offset: {share: [0.4, 1]}, offset: {fault: diverge}]")
+    result = workplace.refbench("run", suite)
+    assert result.returncode == 3
+    run = load_run(workplace.run_folder())
+    cells = run.cells.set_index("attacker")
+    assert cells["status"].to_dict() == {
+        "none": "ok",
+        "offset(share=0.4)": "ok",
+        "offset(share=1)": "ok",
+        "offset(fault=diverge)": "invalid output",
+    }
+    lost = cells.loc["offset(fault=diverge)"]
+    assert lost["error"] == "the training diverged: its loss is nan at step 5 of 9"
+    checkpoint = workplace.folder / "store" / "scratch" / lost["key"] / "checkpoint"
+    assert checkpoint.read_text() == "the last good one"
+    assert set(run.scores["attacker"]) == {"", "none", "offset(share=0.4)", "offset(share=1)"}
+    workplace.refbench("run", suite, "--retry")
+    assert workplace.count("fit") == 4, "only the one that diverged was tried again"
+    assert checkpoint.exists()
+
+    shown = workplace.refbench("curves")
+    assert shown.returncode == 0, shown.stderr
+    assert shown.stdout.splitlines()[-1] == str(workplace.run_folder() / "curves.svg")
+    rows = [line.split() for line in shown.stdout.splitlines()[1:-1]]
+    assert [(row[0], row[1], row[2], row[3]) for row in rows] == [
+        ("offset(share=0.4)", "smear", "2", "2"),
+        ("offset(share=1)", "smear", "2", "2"),
+    ]
+    assert run.info["selection"] == {"metric": "correlation", "region": "changed"}
+
+
+def test_without_a_curve_there_is_a_sentence(workplace: Workplace) -> None:
+    workplace.refbench("run", workplace.suite("anonymizers: [identity]", "unchanged"))
+    shown = workplace.refbench("curves").stdout
+    assert "Nothing to draw: on these validation people correlation in changed is defined nowhere." in shown
+    workplace.refbench("run", workplace.suite("attackers: [none]", "untrained"))
+    shown = workplace.refbench("curves", "untrained").stdout
+    assert shown.startswith("No training of untrained-")
+    assert not list((workplace.folder / "store" / "runs").glob("*/curves.svg"))
+
+
 def test_a_head_that_cannot_be_read_costs_only_its_subject(workplace: Workplace) -> None:
     suite = workplace.suite("dataset: {tiny_heads: {people: 9, broken: [4]}}")
     result = workplace.refbench("run", suite)

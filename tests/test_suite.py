@@ -212,6 +212,41 @@ def test_everything_wrong_comes_at_once_in_the_order_of_the_file(tmp_path: Path)
     ]
 
 
+@pytest.mark.parametrize(
+    ("metrics", "chosen", "judge"),
+    [
+        ("[ssim, correlation]", "", "ssim"),
+        ("[ssim, correlation]", "metric: correlation", "correlation"),
+        ("[ssim: {sigma: [1, 2]}]", "metric: ssim(sigma=2)", "ssim(sigma=2)"),
+        ("[ssim: {sigma: 2}]", "metric: ssim", "ssim(sigma=2)"),
+        ("[{ssim: {sigma: 2}}, ssim]", "metric: ssim", "ssim"),
+    ],
+)
+def test_validation_people_are_judged_by_a_metric_of_the_suite(
+    tmp_path: Path, metrics: str, chosen: str, judge: str
+) -> None:
+    suite = load(tmp_path, f"{BASE}metrics: {metrics}\nselection: {{{chosen}}}\n")
+    assert suite.judge.label == judge
+    assert suite.file.selection.region == "changed"
+
+
+@pytest.mark.parametrize(
+    ("metrics", "message"),
+    [
+        ("[correlation]", "this suite has no such metric; there are: correlation (got ssim)"),
+        ("[ssim: {sigma: [1, 2]}]", "name one of ssim(sigma=1), ssim(sigma=2) (got ssim)"),
+    ],
+)
+def test_a_metric_that_the_suite_does_not_measure_judges_nobody(tmp_path: Path, metrics: str, message: str) -> None:
+    found = errors(tmp_path, f"{BASE}metrics: {metrics}\nselection: {{region: whole, metric: ssim}}\n")
+    assert found == [f"5:36: selection.metric: {message}"]
+
+
+def test_a_metric_that_cannot_be_read_is_told_once(tmp_path: Path) -> None:
+    (line,) = errors(tmp_path, BASE + "metrics: [sssim]\nselection: {metric: sssim}\n")
+    assert line.startswith("4:11: metrics[0]: unknown metric 'sssim'")
+
+
 def test_where_no_name_is_near_all_names_are_listed(tmp_path: Path) -> None:
     (line,) = errors(tmp_path, BASE.replace("[identity]", "[zzzz]"))
     assert line.startswith("2:15: anonymizers[0]: unknown anonymizer 'zzzz'; there are: ")
@@ -282,6 +317,9 @@ def test_a_missing_parameter_is_named_at_its_plugin(tmp_path: Path) -> None:
         ("plugins: mine.py", "10: plugins: Input should be a valid list"),
         ("plugins: {mine.py: 1}", "10: plugins: Input should be a valid list"),
         ("plugins: [3]", "11: plugins[0]: Input should be a valid string"),
+        ("selection: {region: nose}", "21: selection.region: Input should be 'front_half', 'whole'"),
+        ("training: {gpus: 0}", "18: training.gpus: Input should be greater than or equal to 1"),
+        ("training: {deterministic: often}", "27: training.deterministic: Input should be a valid boolean"),
         ("metrics: []", "10: metrics: List should have at least 1 item"),
     ],
 )

@@ -6,10 +6,12 @@ TINY_LOG, one file per call.
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import time
 import uuid
+from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -18,7 +20,7 @@ import numpy as np
 from refbench.anonymizers.base import Anonymizer
 from refbench.attackers.base import Attacker, Reconstructor, TrainingContext
 from refbench.datasets.base import Dataset, Scan
-from refbench.errors import DataError
+from refbench.errors import DataError, InvalidOutput
 from refbench.plugin import param
 from refbench.types import AnonymizedHead, Head, Images, ReleasedSlices, SlicePairs
 
@@ -35,6 +37,7 @@ class TinyHeads(Dataset):
 
     people: int = param(8, "how many")
     sites: tuple[str, ...] = param(("A", "B"), "scanners, in turn")
+    sessions: int = param(1, "visits of each")
     broken: tuple[int, ...] = param((), "people whose file cannot be read")
 
     def label_names(self) -> frozenset[str]:
@@ -45,9 +48,11 @@ class TinyHeads(Dataset):
             Scan(
                 f"T{number:02}",
                 self.sites[number % len(self.sites)],
-                recipe={"person": number, "broken": number in self.broken},
+                session=str(session) if session else "",
+                recipe={"person": number, "session": session, "broken": number in self.broken},
             )
             for number in range(self.people)
+            for session in range(self.sessions)
         ]
 
     def load(self, scan: Scan) -> Head:
@@ -111,21 +116,25 @@ class Smear(Anonymizer):
 
 
 class Keep(Reconstructor):
-    def __init__(self, offset: float) -> None:
+    def __init__(self, offset: float, curve: Sequence[tuple[int, float]] = ()) -> None:
         self.offset = offset
+        self.curve = curve
 
     def reconstruct(self, released: ReleasedSlices) -> Images:
         return (released.images + np.float32(self.offset)).clip(0, 1)
 
     def save(self, folder: Path) -> None:
         np.savez(folder / "model.npz", offset=self.offset)
+        if self.curve:
+            told = {"curve": self.curve, "best": 2, "steps": 2, "pace": {"bfloat16": False, "compiled": True}}
+            (folder / "training.json").write_text(json.dumps(told))
 
 
 class Offset(Attacker):
-    """Adds the mean difference of the training pairs; `fault` makes it misbehave."""
+    """Adds the mean difference of the training pairs, in two steps; `fault` makes it misbehave."""
 
     pause: float = param(0.0, "how long a training takes at least", unit="s")
-    fault: Literal["none", "raise", "segfault", "memory", "shape", "nan"] = param("none", "what goes wrong")
+    fault: Literal["none", "raise", "segfault", "memory", "diverge", "shape", "nan"] = param("none", "what goes wrong")
 
     def fit(self, train: SlicePairs, validation: SlicePairs, context: TrainingContext) -> Reconstructor:
         log("fit")
@@ -138,7 +147,12 @@ class Offset(Attacker):
                 os.kill(os.getpid(), signal.SIGSEGV)
             case "memory":
                 np.ones(200_000_000_000)
-        return Keep(float((train.original - train.released.images).mean()))
+            case "diverge":
+                (context.folder / "checkpoint").write_text("the last good one")
+                raise InvalidOutput("the training diverged: its loss is nan at step 5 of 9")
+        offset = float((train.original - train.released.images).mean())
+        steps = [(step, Keep(offset * step / 2).reconstruct(validation.released)) for step in (1, 2)]
+        return Keep(offset, [(step, context.judge(validation, images)) for step, images in steps])
 
     def load(self, folder: Path, device: str = "cpu") -> Reconstructor:
         with np.load(folder / "model.npz") as stored:

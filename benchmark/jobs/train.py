@@ -65,6 +65,8 @@ class Judge:
 
     def __call__(self, pairs: SlicePairs, images: Images) -> float:
         """Mean over people of the mean over each person's slices, where the metric is defined; NaN where nowhere."""
+        if not len(pairs):
+            return float("nan")
         release, position = pairs.released.release, pairs.released.position
         face = np.stack([self.face(one)[place] for one, place in zip(release.tolist(), position, strict=True)])
         region = region_of(self.region, {"face": face, "changed": pairs.changed})

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from refbench.attackers import training
+from refbench.attackers import diffusion_training, training
 from refbench.attackers.base import Reconstructor, TrainingContext, closeness
 from refbench.attackers.denoiser import Denoiser, support
 from refbench.attackers.diffusion import Diffusion
@@ -21,6 +21,7 @@ from refbench.attackers.diffusion_training import (
     painting,
     scale_of,
 )
+from refbench.attackers.noise_schedule import velocity_of
 from refbench.attackers.paired import PairedReconstructor, TrainingWindows
 from refbench.attackers.resident import Resident
 from refbench.errors import DataError
@@ -62,30 +63,33 @@ def seen_of(count: int = 3, size: tuple[int, int] = (16, 32)) -> Tensor:
     return seen
 
 
-def test_before_training_nothing_is_predicted() -> None:
-    network = Denoiser(3, 4, (16, 32), 1)
-    velocity = network(torch.randn(3, 1, 16, 32), torch.rand(3), seen_of())
-    assert torch.equal(velocity, torch.zeros(3, 1, 16, 32))
+def test_before_training_nothing_is_guessed_or_predicted() -> None:
+    network, nothing = Denoiser(3, 4, (16, 32), 1), torch.zeros(3, 1, 16, 32)
+    assert torch.equal(network.guess(seen_of()), nothing)
+    assert torch.equal(network(torch.randn(3, 1, 16, 32), torch.rand(3), seen_of(), nothing), nothing)
 
 
 def test_the_prediction_is_confined_and_depends_on_all_that_is_told() -> None:
     network, seen, angle = lively(Denoiser(3, 4, (16, 32), 1)), seen_of(), torch.tensor([0.3, 0.8, 1.3])
     place = support(seen)
-    noisy = torch.randn(3, 1, 16, 32) * place
-    velocity = network(noisy, angle, seen)
+    noisy, guess = torch.randn(3, 1, 16, 32) * place, network.guess(seen)
+    velocity = network(noisy, angle, seen, guess)
     assert velocity.shape == noisy.shape
-    assert not velocity[..., :16].any()
-    assert (velocity[..., 16:] != 0).all()
+    for confined in (velocity, guess):
+        assert not confined[..., :16].any()
+        assert (confined[..., 16:] != 0).all()
     for other in (
-        network(2 * noisy, angle, seen),
-        network(noisy, angle.flip(0), seen),
-        network(noisy, angle, seen.roll(1, 0)),
+        network(2 * noisy, angle, seen, guess),
+        network(noisy, angle.flip(0), seen, guess),
+        network(noisy, angle, seen.roll(1, 0), guess),
+        network(noisy, angle, seen, 2 * guess),
     ):
         assert (other - velocity).abs().max() > 1e-3
-    torch.testing.assert_close(network(noisy[1:2], angle[1:2], seen[1:2]), velocity[1:2])
+    torch.testing.assert_close(network.guess(seen[1:2]), guess[1:2])
+    torch.testing.assert_close(network(noisy[1:2], angle[1:2], seen[1:2], guess[1:2]), velocity[1:2])
 
 
-def test_answer_is_the_mean_of_samples_added_to_the_start() -> None:
+def test_answer_is_the_start_the_guess_and_the_mean_of_samples_of_what_it_missed() -> None:
     network, seen = lively(Denoiser(3, 4, (16, 32), 2)), seen_of()
     start = torch.full((3, 16, 32), 0.5)
     one, other = (torch.randn(1, 16, 32, generator=torch.Generator().manual_seed(seed)) for seed in (0, 1))
@@ -97,6 +101,11 @@ def test_answer_is_the_mean_of_samples_added_to_the_start() -> None:
             answers.append(painting(4)(network, seen, start))
     torch.testing.assert_close(answers[2], (answers[0] + answers[1]) / 2)
     assert (answers[0] - answers[1])[..., 16:].abs().max() > 1e-3
+    network.eval().denoising.last.weight.data.zero_()
+    network.denoising.last.bias.data.zero_()
+    network.noise.zero_()
+    guessed = (start + 0.01 * network.guess(seen)[:, 0]).detach()
+    torch.testing.assert_close(painting(4)(network, seen, start).detach(), guessed)
     assert torch.equal(answers[0][..., :16], start[..., :16])
 
 
@@ -124,6 +133,26 @@ def test_scale_by_hand() -> None:
     )
     assert scale_of(people, block=1) == pytest.approx(math.sqrt((0.01 + 0.04 + 0.04) / 3), rel=1e-3)
     assert scale_of(replace(people, mask=window(0, 0, 0, 0))) == 1.0
+
+
+def test_the_network_learns_what_is_missing_in_units_of_its_scale(
+    cohort: Cohort, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images: list[Tensor] = []
+
+    def note(clean: Tensor, noise: Tensor, angle: Tensor) -> Tensor:
+        images.extend([clean, noise])
+        return velocity_of(clean, noise, angle)
+
+    monkeypatch.setattr(diffusion_training, "velocity_of", note)
+    pairs = cohort("removal", 2)
+    recipe = {**TINY, "batch": 32, "steps": 1}
+    Diffusion(**recipe, region="known", augment=False).fit(pairs, nobody(pairs), context(tmp_path))
+    clean, noise = images
+    changed = noise != 0
+    assert clean[changed].square().mean().sqrt().item() == pytest.approx(1, rel=0.1)
+    assert noise[changed].std().item() == pytest.approx(1, rel=0.02)
+    assert not clean[~changed].any()
 
 
 def test_average_of_weights_by_hand() -> None:
@@ -172,29 +201,17 @@ def trained(removed: SlicePairs, tmp_path_factory: pytest.TempPathFactory) -> Re
     return Diffusion(**TINY).fit(removed, nobody(removed), context(tmp_path_factory.mktemp("training")))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("how", ["removal", "blur"])
 def test_it_learns_what_new_people_have_behind_the_change(how: str, cohort: Cohort, tmp_path: Path) -> None:
-    train, validation, unseen = cohort(how, 12), cohort(how, 3, seed=1), cohort(how, 3, seed=2)
-    attacker = Diffusion(width=8, batch=8, steps=60, learning_rate=3e-3, sampling_steps=8, precision="float32")
-    trained = attacker.fit(train, validation, context(tmp_path))
+    train, unseen = cohort(how, 8, side=24), cohort(how, 3, seed=2, side=24)
+    recipe = {"width": 8, "batch": 8, "steps": 40, "learning_rate": 5e-3, "precision": "float32"}
+    trained = Diffusion(**recipe, sampling_steps=5, region="known").fit(train, nobody(train), context(tmp_path))
     assert isinstance(trained, PairedReconstructor)
     start = unseen.released.images.copy()
-    for view in trained.frame.views(untold(unseen.released)):
+    for view in trained.frame.views(unseen.released):
         trained.frame.paste(start, view, view.start)
-    reconstructed = trained.reconstruct(untold(unseen.released))
-    assert closeness(unseen, reconstructed) > max(closeness(unseen, start), closeness(unseen, unseen.released.images))
-
-
-def test_training_turns_it_towards_the_original(cohort: Cohort, tmp_path: Path) -> None:
-    pairs = cohort("removal", 2)
-    attacker = Diffusion(**{**TINY, "width": 8, "steps": 25, "learning_rate": 5e-3}, region="known", augment=False)
-    trained = attacker.fit(pairs, nobody(pairs), context(tmp_path))
-    assert isinstance(trained, PairedReconstructor)
-    start = pairs.released.images.copy()
-    for view in trained.frame.views(pairs.released):
-        trained.frame.paste(start, view, view.start)
-    assert closeness(pairs, trained.reconstruct(pairs.released)) > 0.8 * closeness(pairs, start)
+    reconstructed = trained.reconstruct(unseen.released)
+    assert closeness(unseen, reconstructed) > closeness(unseen, start) > closeness(unseen, unseen.released.images)
 
 
 def test_nothing_changed_nothing_done(cohort: Cohort, tmp_path: Path) -> None:
@@ -203,13 +220,14 @@ def test_nothing_changed_nothing_done(cohort: Cohort, tmp_path: Path) -> None:
     assert np.array_equal(trained.reconstruct(untold(pairs.released)), pairs.original)
 
 
-def test_only_the_told_region_is_touched_and_it_must_be_told(cohort: Cohort, tmp_path: Path) -> None:
+@pytest.mark.parametrize("shown", ["2d", "2.5d"])
+def test_only_the_told_region_is_touched_and_it_must_be_told(shown: str, cohort: Cohort, tmp_path: Path) -> None:
     pairs = cohort("removal", 2)
-    trained = Diffusion(**TINY, region="known").fit(pairs, nobody(pairs), context(tmp_path))
+    trained = Diffusion(**TINY, region="known", context=shown).fit(pairs, nobody(pairs), context(tmp_path))
     reconstructed = trained.reconstruct(pairs.released)
     outside = ~pairs.changed
     assert np.array_equal(reconstructed[outside], pairs.released.images[outside])
-    assert (reconstructed != pairs.released.images)[pairs.changed].mean() > 0.9
+    assert (reconstructed != pairs.released.images)[pairs.changed].mean() > 0.8
     assert reconstructed.dtype == np.float32
     assert 0 <= reconstructed.min() <= reconstructed.max() <= 1
     with pytest.raises(DataError, match="region: known"):
@@ -235,17 +253,6 @@ def test_a_release_alone_gives_what_it_gives_among_others(removed: SlicePairs, t
     together = trained.reconstruct(untold(removed.released))
     alone = removed.released.release == 1
     assert np.array_equal(trained.reconstruct(untold(removed.released.take(alone))), together[alone])
-
-
-def test_neighbours_can_be_shown(cohort: Cohort, tmp_path: Path) -> None:
-    pairs = cohort("removal", 2)
-    trained = Diffusion(**TINY, region="known", context="2.5d").fit(pairs, nobody(pairs), context(tmp_path))
-    before = trained.reconstruct(pairs.released)
-    images = pairs.released.images.copy()
-    images[1] = 1 - images[1]
-    after = trained.reconstruct(replace(pairs.released, images=images))
-    where = [(before[number] != after[number]).any() for number in range(PLANES)]
-    assert where == [True, True, True, False, False]
 
 
 def test_a_seed_decides_everything(cohort: Cohort, tmp_path: Path) -> None:

@@ -1,0 +1,79 @@
+"""What may stand in a suite file, key by key."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from refbench.plugin import param
+from refbench.slicing import SliceOptions
+from refbench.split import SplitOptions
+
+RegionName = Literal["front_half", "whole", "face", "changed"]
+METRICS = ("correlation", "ssim")
+"""Measured where a suite names no metric."""
+
+
+def _distinct(values: list[Any]) -> list[Any]:
+    for value in values:
+        if values.count(value) > 1:
+            raise ValueError(f"{value} stands here twice")
+    return values
+
+
+class Limits(BaseModel):
+    """What one job may use before it is stopped."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    minutes: float = param(24 * 60.0, "wall time of one job", unit="minutes", gt=0)
+    memory_gb: float | None = param(None, "memory of one job; the machine's own if not given", unit="GB", gt=0)
+
+
+class SelectionOptions(BaseModel):
+    """What decides on validation people which checkpoint of a network is kept, and which weights are used."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    metric: str | None = param(None, "one of the suite's metrics, by name or label; the first if not given")
+    region: RegionName = param("changed", "where it is measured")
+
+
+class TrainingOptions(BaseModel):
+    """How networks are trained. All of it may decide a result, and is part of a training's identity."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    deterministic: bool = param(False, "the same bits every time on the same machine, at the cost of speed")
+    gpus: int = param(1, "graphics cards that train one network together; without cards it means nothing", ge=1)
+
+
+class SuiteFile(BaseModel):
+    """A suite as it is written. A plug-in is its name, or its name with parameters: `blur: {strength_mm: 4}`.
+
+    A parameter given as a list is a sweep: `blur: {strength_mm: [2, 4, 8]}` makes three anonymizers. Relative paths are
+    relative to the suite file.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str | None = param(None, "name of the suite; the file's own name if not given", pattern=r"^[\w.-]+$")
+    description: str = param("", "one sentence for the reader of a leaderboard")
+    plugins: list[str] = param([], "Python files that hold plug-ins")
+    dataset: str | dict[str, Any] = param(..., "where the heads come from")
+    slices: SliceOptions = Field(SliceOptions(), description="how slices are cut from a released volume")
+    split: SplitOptions = Field(SplitOptions(), description="who trains, who validates, who tests")
+    anonymizers: list[str | dict[str, Any]] = param(..., "what hides the faces", min_length=1)
+    attackers: list[str | dict[str, Any]] = param(..., "what brings them back", min_length=1)
+    metrics: list[str | dict[str, Any]] = param(list(METRICS), "what is measured", min_length=1)
+    regions: Annotated[list[RegionName], AfterValidator(_distinct)] = param(
+        list(get_args(RegionName)), "where it is measured", min_length=1
+    )
+    seed: int = param(0, "decides the anonymizers' random numbers", ge=0)
+    seeds: Annotated[list[Annotated[int, Field(ge=0)]], AfterValidator(_distinct)] = param(
+        [0], "one training of every attacker per seed", min_length=1
+    )
+    selection: SelectionOptions = Field(SelectionOptions(), description="what is best on validation people")
+    training: TrainingOptions = Field(TrainingOptions(), description="how networks are trained")
+    limits: Limits = Field(Limits(), description="what one job may use")
