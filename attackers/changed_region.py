@@ -91,11 +91,6 @@ class ChangedRegion:
         logit = _verdict(_again(person, first), second, possible)
         return np.where(possible, _sigmoid(logit), 0).astype(np.float32)
 
-    def estimate(self, person: Posed) -> Mask:
-        """Where the images were changed: bool [k, h, w]; all False where no training pixel was changed."""
-        mask: Mask = self.probability(person) >= self.threshold
-        return mask
-
     def arrays(self) -> dict[str, NDArray[Any]]:
         """All there is to save."""
         looks = {f"look_{number}": weights for number, weights in enumerate(self.looks)}

@@ -32,7 +32,7 @@ class Diffusion(PairedNetwork):
         5, "times that some validation people are asked; the best network so far is kept (0: the last)", ge=0
     )
     sampling_steps: int = param(25, "steps from noise to a face", ge=1)
-    samples: int = param(2, "faces drawn for every slice, whose mean is the reconstruction", ge=1)
+    samples: int = param(4, "faces drawn for every slice, whose mean is the reconstruction", ge=1)
 
     def fit(self, train: SlicePairs, validation: SlicePairs, context: TrainingContext) -> Reconstructor:
         """Train on pairs and keep the average of the weights that the validation people liked best.

@@ -9,9 +9,11 @@ from refbench.attackers.base import TrainingContext
 from refbench.attackers.gated_network import GatedUNet
 from refbench.attackers.inpaint import Inpaint
 from refbench.attackers.networks import PatchDiscriminator, to_network
-from refbench.attackers.paired import PairedReconstructor, add_change, l1_inside, prepare, validator
+from refbench.attackers.paired import PairedReconstructor, add_change, prepare, squared_inside, validator
 from refbench.attackers.saved_network import SavedNetwork
 from refbench.attackers.training import (
+    ADAM_BETAS,
+    CALM_BETAS,
     Drawn,
     Losses,
     Training,
@@ -43,7 +45,9 @@ def train_inpaint(
         arguments = {"inputs": frame.channels, "width": attacker.width, "levels": levels}
         network = GatedUNet(**arguments).to(context.device)
         judge = PatchDiscriminator(2 * attacker.width, inputs=2).to(context.device)
-        painter = adam(network, learning_rate=attacker.learning_rate)
+        adversarial = attacker.adversarial_weight > 0
+        betas = ADAM_BETAS if adversarial else CALM_BETAS
+        painter = adam(network, learning_rate=attacker.learning_rate, betas=betas)
         discriminator = adam(judge, learning_rate=attacker.learning_rate)
 
         def draw(rng: np.random.Generator) -> Drawn:
@@ -52,21 +56,20 @@ def train_inpaint(
         def step(drawn: Drawn) -> Losses:
             seen, start, mask, original = people.take(drawn)
             answer = start + network(seen).float()
-            l1 = l1_inside(answer, original, mask)
-            if attacker.adversarial_weight == 0:
-                update(painter, l1)
-                return {"l1": l1}
+            squared = squared_inside(answer, original, mask)
+            if not adversarial:
+                update(painter, squared)
+                return {"squared": squared}
             pasted = to_network(torch.where(mask > 0, answer, original))
             real, fake = torch.cat([to_network(original), mask], dim=1), torch.cat([pasted, mask], dim=1)
             of_real, of_fake = judge(torch.cat([real, fake.detach()])).float().chunk(2)
             loss_judge = 0.5 * ((of_real - 1).square().mean() + of_fake.square().mean())
             update(discriminator, loss_judge)
             with frozen(judge):
-                adversarial = (judge(fake).float() - 1).square().mean()
-                update(painter, l1 + attacker.adversarial_weight * adversarial)
-            return {"l1": l1, "adversarial": adversarial, "discriminator": loss_judge}
+                convincing = (judge(fake).float() - 1).square().mean()
+                update(painter, squared + attacker.adversarial_weight * convincing)
+            return {"squared": squared, "adversarial": convincing, "discriminator": loss_judge}
 
-        adversarial = attacker.adversarial_weight > 0
         training = Training(
             draw,
             step,

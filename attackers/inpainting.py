@@ -50,18 +50,27 @@ class Surroundings:
         rng = np.random.default_rng(seed)
         return cls(averages, ChangedRegion.learn(averages, transforms, train, validation, rng)), transforms
 
-    def locate(self, person: Posed, released: ReleasedSlices) -> Mask:
-        """The changed region of one release, bool [k, h, w].
+    @property
+    def threshold(self) -> float:
+        """The chance from which on a pixel is taken as changed."""
+        return 1.0 if self.region is None else self.region.threshold
+
+    def chance(self, person: Posed, released: ReleasedSlices) -> Images:
+        """How likely each pixel of one release was changed: float32 [k, h, w], 0-1; 0 or 1 where that is told.
 
         Raises:
             DataError: the true region was promised and is missing.
         """
         if self.region is not None:
-            return self.region.estimate(person)
+            return self.region.probability(person)
         if released.changed is None:
             raise DataError("an attacker with `region: known` needs the changed region of the released slices")
-        changed: Mask = released.changed[person.stack.members]
-        return changed
+        return released.changed[person.stack.members].astype(np.float32)
+
+    def locate(self, person: Posed, released: ReleasedSlices) -> Mask:
+        """The changed region of one release, bool [k, h, w]; raises as `chance`."""
+        mask: Mask = self.chance(person, released) >= self.threshold
+        return mask
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """All there is to save."""

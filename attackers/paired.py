@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from refbench.attackers.augmentation import draw_variants, varied
 from refbench.attackers.base import Reconstructor, TrainingContext
 from refbench.attackers.inpainting import FILE, read
 from refbench.attackers.options import PairedNetwork
-from refbench.attackers.resident import Resident
+from refbench.attackers.resident import Resident, levels
 from refbench.attackers.saved_network import SavedNetwork
 from refbench.attackers.training import Drawn
 from refbench.attackers.windows import View, WholeImages, Windows, from_arrays
@@ -86,13 +86,11 @@ def prepare(
     frame: WholeImages | Windows
     if composite:
         frame, transforms = Windows.learn(train, validation, context, region=attacker.region, neighbours=neighbours)
-        views, originals = frame.pairs(train, transforms)
-        height, width = frame.size
+        pairs, size = frame.pairs(train, transforms), frame.size
     else:
         frame = WholeImages(neighbours)
-        views, originals = frame.pairs(train)
-        height, width = train.original.shape[1:]
-    return frame, _resident(views, originals, frame.channels, (height, width), attacker.augment, context.device)
+        pairs, size = frame.pairs(train), train.original.shape[1:]
+    return frame, _at_hand(pairs, (frame.channels, *size), attacker.augment, context.device)
 
 
 def validator(
@@ -162,6 +160,11 @@ def add_change(network: nn.Module, seen: Tensor, start: Tensor) -> Tensor:
     return start + change
 
 
+def squared_inside(answer: Tensor, original: Tensor, mask: Tensor) -> Tensor:
+    """Mean squared difference over the pixels of a mask of 0 and 1; all [n, 1, h, w]."""
+    return ((answer - original).square() * mask).sum() / mask.sum().clamp(min=1)
+
+
 def l1_inside(answer: Tensor, original: Tensor, mask: Tensor) -> Tensor:
     """Mean absolute difference over the pixels of a mask of 0 and 1; all [n, 1, h, w]."""
     return ((answer - original).abs() * mask).sum() / mask.sum().clamp(min=1)
@@ -173,21 +176,19 @@ def _answer(network: nn.Module, paint: Paint, view: View, device: str) -> Images
     return answer
 
 
-def _resident(
-    views: Sequence[View],
-    originals: Sequence[Images],
-    channels: int,
-    size: tuple[int, int],
-    augment: bool,
-    device: str,
+def _at_hand(
+    pairs: Iterable[tuple[View, Images]], shape: tuple[int, ...], augment: bool, device: str
 ) -> TrainingWindows:
-    none = np.zeros((0, *size), np.float32)  # all there is where nobody was changed
-    seen = np.zeros((0, channels, *size), np.float32)
+    """What is seen has `shape` (channels, h, w) and, where nobody was changed, no slice."""
+    seen, start, mask, original = ([levels(np.zeros((0, *one), np.float32))] for one in (shape, *[shape[1:]] * 3))
+    for view, truth in pairs:  # float copies of one release at a time
+        for parts, images in ((seen, view.seen), (start, view.start), (mask, view.mask), (original, truth)):
+            parts.append(levels(images))
     return TrainingWindows(
-        seen=Resident(np.concatenate([seen, *(view.seen for view in views)]), device),
-        start=Resident(np.concatenate([none, *(view.start for view in views)]), device),
-        mask=Resident(np.concatenate([none > 0, *(view.mask for view in views)]), device),
-        original=Resident(np.concatenate([none, *originals]), device),
-        lengths=tuple(len(view.members) for view in views),
+        seen=Resident(np.concatenate(seen), device),
+        start=Resident(np.concatenate(start), device),
+        mask=Resident(np.concatenate(mask), device),
+        original=Resident(np.concatenate(original), device),
+        lengths=tuple(map(len, original[1:])),
         augment=augment,
     )

@@ -14,20 +14,31 @@ SHARE_OF_MEMORY = 0.5
 """Of a GPU's free memory, at most this much holds images; else they stay in main memory and travel batch by batch."""
 
 
+Levels = NDArray[np.int16]
+
+
+def levels(images: NDArray[np.float32] | NDArray[np.bool_] | Levels) -> Levels:
+    """Images 0-1 in 16 bits a pixel; images that are so already stay as they are."""
+    if images.dtype == np.int16:
+        return images.astype(np.int16, copy=False)
+    whole: Levels = np.empty(images.shape, np.int16)
+    for start in range(0, len(images), 64):  # never a float copy of a whole cohort
+        block = np.clip(images[start : start + 64].astype(np.float32), 0, 1)
+        whole[start : start + 64] = np.round(block * LEVELS).astype(np.int32) - (LEVELS + 1) // 2
+    return whole
+
+
 class Resident:
     """Images 0-1 at hand for a training.
 
     Args:
-        images: float32 or bool [n, h, w] or [n, channels, h, w], 0-1.
+        images: float32 or bool [n, h, w] or [n, channels, h, w], 0-1, or the `levels` of such.
         device: where the networks are.
     """
 
-    def __init__(self, images: NDArray[np.float32] | NDArray[np.bool_], device: str) -> None:
-        levels = np.empty(images.shape, np.int16)
-        for start in range(0, len(images), 64):  # never a float copy of a whole cohort
-            block = np.clip(images[start : start + 64].astype(np.float32), 0, 1)
-            levels[start : start + 64] = np.round(block * LEVELS).astype(np.int32) - (LEVELS + 1) // 2
-        stored = torch.from_numpy(levels if images.ndim == 4 else levels[:, None])
+    def __init__(self, images: NDArray[np.float32] | NDArray[np.bool_] | Levels, device: str) -> None:
+        whole = levels(images)
+        stored = torch.from_numpy(whole if images.ndim == 4 else whole[:, None])
         self.device = device
         self.stored = stored.to(device) if _fits(stored, device) else stored
 

@@ -28,6 +28,11 @@ from refbench.attackers.selection import Selection
 from refbench.errors import InvalidOutput
 
 ADAM_BETAS = (0.5, 0.999)
+"""Of GANs, as CycleGAN and pix2pix have them."""
+
+CALM_BETAS = (0.9, 0.99)
+"""Of trainings without an opponent."""
+
 CHECKPOINT_SECONDS = 60.0
 REPORT_SECONDS = 0.5
 FILE = "checkpoint.safetensors"
@@ -204,8 +209,8 @@ def set_learning_rate(optimiser: torch.optim.Optimizer, learning_rate: float) ->
             group["lr"] = learning_rate
 
 
-def adam(*networks: nn.Module, learning_rate: float) -> torch.optim.Adam:
-    """One Adam over several networks where they are, with the betas that both papers use.
+def adam(*networks: nn.Module, learning_rate: float, betas: tuple[float, float] = ADAM_BETAS) -> torch.optim.Adam:
+    """One Adam over several networks where they are.
 
     It is fused: a third of the time on a CPU. On a GPU its learning rate is a tensor, which a CUDA graph can be told.
     """
@@ -213,7 +218,7 @@ def adam(*networks: nn.Module, learning_rate: float) -> torch.optim.Adam:
     device = parameters[0].device
     on_gpu = device.type == "cuda"
     rate = torch.tensor(learning_rate, device=device) if on_gpu else learning_rate
-    return torch.optim.Adam(parameters, lr=rate, betas=ADAM_BETAS, fused=True, capturable=on_gpu)
+    return torch.optim.Adam(parameters, lr=rate, betas=betas, fused=True, capturable=on_gpu)
 
 
 def update(optimiser: torch.optim.Optimizer, loss: Tensor) -> None:

@@ -8,9 +8,19 @@ from torch import Tensor, nn
 
 from refbench.attackers.augmentation import draw_variants
 from refbench.attackers.base import TrainingContext
-from refbench.attackers.paired import Paint, PairedReconstructor, TrainingWindows, l1_inside, prepare, validator
+from refbench.attackers.paired import Paint, PairedReconstructor, TrainingWindows, prepare, squared_inside, validator
 from refbench.attackers.saved_network import SavedNetwork
-from refbench.attackers.training import Drawn, Losses, Training, adam, run_training, seeded, update, warm_cosine
+from refbench.attackers.training import (
+    CALM_BETAS,
+    Drawn,
+    Losses,
+    Training,
+    adam,
+    run_training,
+    seeded,
+    update,
+    warm_cosine,
+)
 from refbench.attackers.volume import Volume
 from refbench.attackers.volume_network import VolumeUNet
 from refbench.types import SlicePairs
@@ -34,7 +44,7 @@ def train_volume(
         levels = min(LEVELS, max(people.original.size).bit_length() - 1)
         arguments = {"inputs": frame.channels, "width": attacker.width, "levels": levels}
         network = VolumeUNet(**arguments).to(context.device)
-        optimiser = adam(network, learning_rate=attacker.learning_rate)
+        optimiser = adam(network, learning_rate=attacker.learning_rate, betas=CALM_BETAS)
         depth = min([attacker.depth, *people.lengths])
 
         def draw(rng: np.random.Generator) -> Drawn:
@@ -42,9 +52,9 @@ def train_volume(
 
         def step(drawn: Drawn) -> Losses:
             seen, start, mask, original = (to_volumes(slices, depth) for slices in people.take(drawn))
-            loss = l1_inside(start + network(seen).float(), original, mask)
+            loss = squared_inside(start + network(seen).float(), original, mask)
             update(optimiser, loss)
-            return {"l1": loss}
+            return {"squared": loss}
 
         training = Training(
             draw,

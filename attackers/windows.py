@@ -41,6 +41,7 @@ class View:
         start: float32 [k, h, w], 0-1: what the network's answer is added to.
         mask: bool [k, h, w]: where the answer is pasted.
         corner: row and column of the window in the images.
+        whole: float32 [k, H, W], 0-1: the release with the start in the changed region, where no answer reaches.
     """
 
     members: NDArray[np.int64]
@@ -48,6 +49,7 @@ class View:
     start: Images
     mask: Mask
     corner: tuple[int, int]
+    whole: Images
 
 
 @dataclass(frozen=True)
@@ -71,12 +73,13 @@ class WholeImages:
             members = np.flatnonzero(released.release == number)
             images = released.images[members]
             seen = np.stack([images, *_neighbours(images, self.neighbours)], axis=1)
-            yield View(members, seen, np.full_like(images, 0.5), np.ones(images.shape, bool), (0, 0))
+            grey = np.full_like(images, 0.5)
+            yield View(members, seen, grey, np.ones(images.shape, bool), (0, 0), grey)
 
-    def pairs(self, train: SlicePairs) -> tuple[list[View], list[Images]]:
-        """All training views, and their originals, float32 [k, h, w]."""
-        views = list(self.views(train.released))
-        return views, [train.original[view.members] for view in views]
+    def pairs(self, train: SlicePairs) -> Iterator[tuple[View, Images]]:
+        """All training views with their originals, float32 [k, h, w]."""
+        for view in self.views(train.released):
+            yield view, train.original[view.members]
 
     def paste(self, images: Images, view: View, answer: Images) -> None:
         """Replace the release's images by an answer [k, h, w]."""
@@ -150,15 +153,20 @@ class Windows:
                 self._cut(start, corner),
                 self._cut(mask, corner),
                 corner,
+                start,
             )
 
-    def pairs(self, train: SlicePairs, transforms: Sequence[Affine]) -> tuple[list[View], list[Images]]:
-        """All training views, and the originals in them, float32 [k, h, w]."""
-        views = list(self.views(train.released, transforms))
-        return views, [self._cut(train.original[view.members], view.corner) for view in views]
+    def pairs(self, train: SlicePairs, transforms: Sequence[Affine]) -> Iterator[tuple[View, Images]]:
+        """All training views with the originals in them, float32 [k, h, w]."""
+        for view in self.views(train.released, transforms):
+            yield view, self._cut(train.original[view.members], view.corner)
 
     def paste(self, images: Images, view: View, answer: Images) -> None:
-        """Put an answer [k, h, w], 0-1, into the changed region of the release's images; nothing else is touched."""
+        """Put an answer [k, h, w], 0-1, into the changed region of the release's images; nothing else is touched.
+
+        What lies outside the window becomes the start.
+        """
+        images[view.members] = view.whole
         height, width = self.size
         top, left = view.corner
         for number, member in enumerate(view.members):
@@ -176,9 +184,8 @@ class Windows:
         """Every release aligned, how likely its pixels were changed, and where they are taken as changed."""
         surroundings = self.starter.surroundings
         for person in surroundings.averages.pose(released, transforms):
-            mask = surroundings.locate(person, released)
-            region = surroundings.region
-            yield person, mask.astype(np.float32) if region is None else region.probability(person), mask
+            chance = surroundings.chance(person, released)
+            yield person, chance, chance >= surroundings.threshold
 
     def _corner(self, box: tuple[slice, slice], mask: Mask) -> tuple[int, int]:
         """Where a window lies that shows a mask [k, h, w] of this box."""

@@ -15,10 +15,11 @@ from refbench.attackers.base import TrainingContext
 from refbench.attackers.inpaint import Inpaint
 from refbench.attackers.inpainting import KnownOrEstimated
 from refbench.attackers.mean_face import MeanFace
+from refbench.attackers.networks import PatchDiscriminator
 from refbench.attackers.paired import PairedReconstructor
 from refbench.attackers.windows import Windows
 from refbench.errors import DataError, StoreError
-from refbench.types import Images, SlicePairs
+from refbench.types import Images, ReleasedSlices, SlicePairs
 
 Cohort = Callable[..., SlicePairs]
 TINY: dict[str, Any] = {"width": 2, "batch": 2, "precision": "float32"}
@@ -159,7 +160,7 @@ def test_a_tiny_region_of_a_single_slice_is_repainted(cohort: Cohort, tmp_path: 
 # A training
 
 
-@pytest.mark.parametrize(("weight", "losses"), [(0, ["l1"]), (0.1, ["adversarial", "discriminator", "l1"])])
+@pytest.mark.parametrize(("weight", "losses"), [(0, ["squared"]), (0.1, ["adversarial", "discriminator", "squared"])])
 def test_a_discriminator_takes_part_only_where_it_has_a_weight(
     weight: float, losses: list[str], cohort: Cohort, tmp_path: Path
 ) -> None:
@@ -186,6 +187,49 @@ def test_the_discriminator_learns_first_and_sees_candidate_and_mask(
     attacker = Inpaint(**TINY, steps=2, adversarial_weight=0.1, region="known", context="2.5d")
     attacker.fit(pairs, nobody(pairs), context(tmp_path))
     assert inputs == [2, 5, 2, 5], "the painter: slice, its two neighbours, region, start"
+
+
+def test_only_the_region_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    losses: list[float] = []
+    monkeypatch.setattr(inpaint_training, "update", lambda optimiser, loss: losses.append(loss.item()))
+
+    def judge(pairs: SlicePairs, images: Images) -> float:
+        return -float(np.square(images - pairs.released.images).mean())  # the start is what was released
+
+    original = np.full((10, 40, 40), 0.6, np.float32)
+    images = original.copy()
+    images[:, 12:28, 4:24] = 0.25
+    numbers = np.arange(10)
+    pairs = SlicePairs(ReleasedSlices(images, numbers // 5, numbers % 5, images != original), original)
+    attacker = Inpaint(**TINY, steps=1, region="known", augment=False)
+    attacker.fit(pairs, nobody(pairs), context(tmp_path, judge=judge))
+    assert losses == [pytest.approx(0.35**2, rel=1e-3)]
+
+
+@pytest.mark.parametrize("augment", [False, True])
+def test_the_discriminator_compares_the_pasted_answer_with_the_original(
+    augment: bool, cohort: Cohort, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judged: list[Tensor] = []
+
+    class Noting(PatchDiscriminator):
+        def forward(self, images: Tensor) -> Tensor:
+            judged.append(images.detach())
+            return super().forward(images)
+
+    monkeypatch.setattr(inpaint_training, "PatchDiscriminator", Noting)
+    pairs = cohort("removal", people=3, seed=1)
+    attacker = Inpaint(**TINY, steps=1, adversarial_weight=0.1, region="known", augment=augment)
+    attacker.fit(pairs, nobody(pairs), context(tmp_path))
+    both, again = judged
+    real, fake = both.chunk(2)
+    mask = real[:, 1] > 0
+    assert torch.equal(real[:, 1], fake[:, 1])
+    assert real[:, 1].unique().tolist() == [0, 1]
+    assert torch.equal(real[:, 0][~mask], fake[:, 0][~mask])
+    assert not torch.equal(real[:, 0][mask], fake[:, 0][mask])
+    assert real[:, 0].min() < -0.9, "0-1 enter as -1 to 1"
+    assert torch.equal(again, fake), "the painter is judged by what the discriminator has just seen"
 
 
 def test_the_learning_rate_rises_and_falls_along_a_cosine(

@@ -29,8 +29,9 @@ HERE = TrainingContext(0, Path("unused"))
 
 
 def windows(count: int, augment: bool, side: int = 16) -> TrainingWindows:
-    """Slice n holds n hundredths in `original`; the others follow from it. The mask is the window's left half."""
-    original = np.repeat(np.arange(count, dtype=np.float32) / 100, side * side).reshape(-1, side, side)
+    """Slice n of `original` rises from n hundredths; the others follow from it. The mask is the window's left half."""
+    slopes = np.tile(np.linspace(0, 0.5, side, dtype=np.float32), (count, side, 1))
+    original = slopes + np.arange(count, dtype=np.float32)[:, None, None] / 100
     mask = np.zeros(original.shape, bool)
     mask[:, :, : side // 2] = True
     parts = (np.stack([original, 1 - original], axis=1), original / 2, mask, original)
@@ -201,6 +202,7 @@ def test_nobody_to_ask_is_nobody_asked(cohort: Cohort) -> None:
 
 def test_validation_people_are_shown_the_network_as_it_is_at_that_moment(cohort: Cohort) -> None:
     frame, people = learnt(cohort, "removal")[0], cohort("removal", people=2, seed=2)
+    people = replace(people, original=people.original / 2)  # the truth is nowhere what was released
     judged: list[Images] = []
 
     def judge(pairs: SlicePairs, images: Images) -> float:

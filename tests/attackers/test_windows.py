@@ -112,7 +112,7 @@ def test_of_a_region_larger_than_any_in_training_the_window_shows_the_most() -> 
 def test_an_image_that_is_smaller_than_the_window() -> None:
     pairs = boxed([(0, 40, 0, 40)] * 2, side=40)
     windows, transforms = fitted(pairs)
-    views, originals = windows.pairs(pairs, transforms)
+    views, originals = zip(*windows.pairs(pairs, transforms), strict=True)
     assert (windows.size, views[0].corner) == ((48, 48), (0, 0))
     for view, original in zip(views, originals, strict=True):
         assert view.seen.shape[2:] == original.shape[1:] == (48, 48)
@@ -167,16 +167,16 @@ def test_pasting_touches_the_region_alone_and_pasted_originals_are_the_originals
     changed[:, :row] = changed[:, row + height :] = False
     pairs = replace(pairs, released=replace(pairs.released, changed=changed))
     images, restored = pairs.released.images.copy(), pairs.released.images.copy()
-    views, originals = windows.pairs(pairs, [np.eye(4)])
     inside = np.zeros_like(changed)
-    for view, original in zip(views, originals, strict=True):
+    started = images.copy()
+    for view, original in windows.pairs(pairs, [np.eye(4)]):
         (top, left), (high, wide) = view.corner, windows.size
         inside[:, top : top + high, left : left + wide] = True
         windows.paste(images, view, rng.normal(size=view.start.shape).astype(np.float32))
         windows.paste(restored, view, original)
-    touched = changed & inside
-    np.testing.assert_array_equal(images[~touched], pairs.released.images[~touched])
-    np.testing.assert_array_equal(restored, np.where(touched, pairs.original, pairs.released.images))
+        started[view.members] = view.whole
+    np.testing.assert_array_equal(images[~changed], pairs.released.images[~changed])
+    np.testing.assert_array_equal(restored, np.where(changed & inside, pairs.original, started))
     assert images.min() >= 0
     assert images.max() <= 1
 
@@ -184,7 +184,7 @@ def test_pasting_touches_the_region_alone_and_pasted_originals_are_the_originals
 def test_whole_images_are_shown_and_replaced_whole() -> None:
     pairs = boxed([(20, 40, 10, 40), (0, 0, 0, 0)])
     frame = WholeImages(neighbours=0)
-    views, originals = frame.pairs(pairs)
+    views, originals = zip(*frame.pairs(pairs), strict=True)
     images = pairs.released.images.copy()
     for view, original in zip(views, originals, strict=True):
         np.testing.assert_array_equal(view.seen[:, 0], pairs.released.images[view.members])
