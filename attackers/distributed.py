@@ -17,7 +17,7 @@ import torch
 from torch import distributed, nn
 from torch.multiprocessing.spawn import spawn
 
-from refbench.attackers.base import Reconstructor, TrainingContext, closeness
+from refbench.attackers.base import Reconstructor, TrainingContext
 from refbench.errors import PluginError
 from refbench.types import SlicePairs
 
@@ -31,7 +31,7 @@ def world() -> int:
 
 
 def rank() -> int:
-    """This process' number; 0 validates, reports and keeps checkpoints."""
+    """This process' number; 0 reports and keeps checkpoints."""
     return distributed.get_rank() if world() > 1 else 0
 
 
@@ -100,11 +100,10 @@ def fit_on_several(
     attacker = attacker.model_copy(update={"batch": attacker.batch // devices})
     with tempfile.TemporaryDirectory() as folder:
         meeting = f"file://{Path(folder) / 'meeting'}"
-        # Only process 0 has people to validate on, and a harness that listens.
-        nobody = validation.take(slice(0, 0))
-        silent = replace(context, report=_say_nothing, judge=closeness)
+        # All choose by the validation people what they show their networks; only process 0 has somebody who listens.
+        silent = replace(context, report=_say_nothing)
         others = spawn(  # type: ignore[no-untyped-call]
-            _join_in, (attacker, train, nobody, silent, devices, meeting), nprocs=devices - 1, join=False
+            _join_in, (attacker, train, validation, silent, devices, meeting), nprocs=devices - 1, join=False
         )
         try:
             return _fit_as(0, attacker, train, validation, context, devices, meeting)

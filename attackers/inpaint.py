@@ -15,9 +15,9 @@ class Inpaint(PairedNetwork):
     """Gated convolutions repaint the changed region, told or estimated, and nothing else.
 
     It sees a window around the region, how likely each pixel was changed, and the aligned average face where that
-    knows more than the release. Its loss is the squared distance in the region (the L1 distance, and momentum as low as a
-    GAN's, left removed faces worse on validation people) and, by choice, the verdict of a discriminator of patches; no
-    network trained on other images has a part in it.
+    knows more than the release. Its loss is the squared distance in the region, whose minimum is the mean of all faces
+    that may have been there, and by choice the verdict of a discriminator of patches. No network trained on other
+    images has a part in it.
 
     Source: the future work of Abramian & Eklund 2019; Yu et al. 2019, "Free-form image inpainting with gated
     convolution".

@@ -124,6 +124,13 @@ class ResidualGenerator(nn.Module):
             nn.Tanh(),
         )
 
+    @property
+    def last(self) -> nn.Conv2d:
+        """The convolution in front of the tanh."""
+        layer = self.layers[-2]
+        assert isinstance(layer, nn.Conv2d)
+        return layer
+
     def forward(self, images: Tensor) -> Tensor:
         """Translate [n, inputs, h, w], h and w multiples of 4, into [n, 1, h, w]."""
         translated: Tensor = self.layers(images)
@@ -206,6 +213,13 @@ class UNet(nn.Module):
                     nn.Dropout(drops),
                 )
             )
+
+    @property
+    def last(self) -> nn.ConvTranspose2d:
+        """The convolution in front of the tanh."""
+        layer = self.decoders[0].get_submodule("1")
+        assert isinstance(layer, nn.ConvTranspose2d)
+        return layer
 
     def forward(self, images: Tensor) -> Tensor:
         """Translate [n, inputs, h, w], sides multiples of 2 ** halvings, into [n, 1, h, w]."""

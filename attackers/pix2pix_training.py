@@ -87,6 +87,8 @@ def train_pix2pix(
         for network in (generator, discriminator):
             initialise(network)
             network.to(context.device)
+        if attacker.composite:
+            nn.init.zeros_(generator.last.weight)  # the first answer is the start
         generator_adam = adam(generator, learning_rate=attacker.learning_rate)
         discriminator_adam = adam(discriminator, learning_rate=attacker.learning_rate)
 

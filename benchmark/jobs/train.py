@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -84,17 +84,22 @@ def _judge(task: Task) -> Judge:
     people = [*task.identity["train"], *task.identity["validation"]]
     scans = [*_scans(task, "train"), *_scans(task, "validation")]
 
-    @cache
-    def face(release: int) -> Mask:
-        mask: Mask = np.load(scans[release] / "face.npy")
-        return mask
-
     return Judge(
         metric=metric,
         region=task.identity["selection"]["region"],
         person=np.repeat(np.arange(len(people)), [len(person) for person in people]),
-        face=face,
+        face=partial(_face, tuple(scans)),  # of functions of the module: other processes are given the judge, too
     )
+
+
+def _face(scans: tuple[Path, ...], release: int) -> Mask:
+    return _loaded(scans[release] / "face.npy")
+
+
+@cache
+def _loaded(file: Path) -> Mask:
+    mask: Mask = np.load(file)
+    return mask
 
 
 def _fit(
