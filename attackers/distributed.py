@@ -10,7 +10,7 @@ from __future__ import annotations
 import tempfile
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -117,16 +117,8 @@ def _say_nothing(done: int, total: int, losses: dict[str, float]) -> None:
     """A function of the module, as other processes can be given."""
 
 
-def _join_in(
-    number: int,
-    attacker: NetworkAttacker,
-    train: SlicePairs,
-    validation: SlicePairs,
-    context: TrainingContext,
-    devices: int,
-    meeting: str,
-) -> None:
-    _fit_as(number + 1, attacker, train, validation, context, devices, meeting)
+def _join_in(number: int, *assigned: Any) -> None:
+    _fit_as(number + 1, *assigned)
 
 
 def _fit_as(
