@@ -35,6 +35,7 @@ class TrainingContext:
             the suite's `selection` decides what it measures. For choices on validation people.
         deterministic: the same bits every time on the same machine, whatever that costs in speed.
         choices: a folder in which what was measured about this machine is kept between trainings.
+        shared: a folder that all trainings on these very pairs have in common, for what depends on nothing else.
     """
 
     seed: int
@@ -44,6 +45,7 @@ class TrainingContext:
     judge: Callable[[SlicePairs, Images], float] = closeness
     deterministic: bool = False
     choices: Path | None = None
+    shared: Path | None = None
 
 
 class Reconstructor(ABC):

@@ -33,7 +33,7 @@ def train_cyclegan(
     _check(train)
     surroundings = None
     if attacker.composite:
-        surroundings, _ = Surroundings.learn(train, validation, attacker.region, context.seed)
+        surroundings, _ = Surroundings.learn(train, validation, attacker.region, context)
     with seeded(context) as rng:
         game = CycleGame(attacker, train, context.device)
         mask = changed_region(surroundings, validation.released) if surroundings else None

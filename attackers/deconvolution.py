@@ -47,7 +47,7 @@ class Deconvolution(Attacker):
 
     def fit(self, train: SlicePairs, validation: SlicePairs, context: TrainingContext) -> Reconstructor:
         """Measure the blur, try each setting on the validation people; seconds."""
-        surroundings, _ = Surroundings.learn(train, validation, self.region, context.seed)
+        surroundings, _ = Surroundings.learn(train, validation, self.region, context)
         candidates = sharpened(surroundings, self.method, train)
         return best(candidates, validation if len(validation) else some_people(train), context.judge)
 

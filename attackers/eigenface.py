@@ -41,7 +41,7 @@ class Eigenface(Attacker):
 
     def fit(self, train: SlicePairs, validation: SlicePairs, context: TrainingContext) -> Reconstructor:
         """One singular value decomposition; seconds."""
-        surroundings, transforms = Surroundings.learn(train, validation, self.region, context.seed)
+        surroundings, transforms = Surroundings.learn(train, validation, self.region, context)
         faces = FaceComponents.learn(train, surroundings.averages, transforms)
         numbers = COMPONENTS if self.components is None else (self.components,)
         candidates = [

@@ -6,13 +6,14 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Any, Literal, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from refbench.attackers.averages import Averages, Posed
-from refbench.attackers.base import Reconstructor
+from refbench.attackers.base import Reconstructor, TrainingContext
 from refbench.attackers.changed_region import ChangedRegion
 from refbench.attackers.weighing import WEIGHTS, choose
 from refbench.errors import DataError, StoreError
@@ -37,18 +38,28 @@ class Surroundings:
 
     @classmethod
     def learn(
-        cls, train: SlicePairs, validation: SlicePairs, region: KnownOrEstimated, seed: int
+        cls, train: SlicePairs, validation: SlicePairs, region: KnownOrEstimated, context: TrainingContext
     ) -> tuple[Surroundings, list[Affine]]:
         """Align, average and, unless it is `known`, learn to find the changed region.
+
+        Attackers that are trained on the same pairs share it, see `TrainingContext.shared`.
 
         Returns:
             What was learnt, and each training release's map (see `Averages.learn`).
         """
+        file = context.shared / f"surroundings-{region}-{context.seed}.npz" if context.shared else None
+        if file and file.exists():
+            arrays = _read(file)
+            return cls.from_arrays(arrays), list(arrays["transforms"])
         averages, transforms = Averages.learn(train)
-        if region == "known":
-            return cls(averages, None), transforms
-        rng = np.random.default_rng(seed)
-        return cls(averages, ChangedRegion.learn(averages, transforms, train, validation, rng)), transforms
+        found = None
+        if region == "estimated":
+            rng = np.random.default_rng(context.seed)
+            found = ChangedRegion.learn(averages, transforms, train, validation, rng)
+        surroundings = cls(averages, found)
+        if file:
+            _write(file, {**surroundings.arrays(), "transforms": np.array(transforms)})
+        return surroundings, transforms
 
     @property
     def threshold(self) -> float:
@@ -173,8 +184,20 @@ def read(folder: Path) -> dict[str, NDArray[Any]]:
     Raises:
         StoreError: they are missing or damaged; the message names the file.
     """
+    return _read(folder / FILE)
+
+
+def _read(file: Path) -> dict[str, NDArray[Any]]:
     try:
-        with np.load(folder / FILE, allow_pickle=False) as arrays:
+        with np.load(file, allow_pickle=False) as arrays:
             return dict(arrays)
     except Exception as error:
-        raise StoreError(f"{folder / FILE} holds no usable attacker: {error}; remove it to train again") from error
+        raise StoreError(f"{file} holds no usable attacker: {error}; remove it to train again") from error
+
+
+def _write(file: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Whole or not at all: others may be about to read it, or to write the same."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with NamedTemporaryFile(dir=file.parent, suffix=".new", delete=False) as beside:
+        np.savez(beside, **arrays)  # type: ignore[arg-type]  # numpy's stub takes every name for `allow_pickle`
+    Path(beside.name).replace(file)

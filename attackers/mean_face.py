@@ -32,7 +32,7 @@ class MeanFace(Attacker):
 
     def fit(self, train: SlicePairs, validation: SlicePairs, context: TrainingContext) -> Reconstructor:
         """Average the training people; seconds."""
-        surroundings, _ = Surroundings.learn(train, validation, self.region, context.seed)
+        surroundings, _ = Surroundings.learn(train, validation, self.region, context)
         plain = None if self.aligned else _plain_average(train)
         return MeanFaceReconstructor(surroundings, 1.0, plain).weighed(validation, context.judge)
 

@@ -44,7 +44,7 @@ class Nearest(Attacker):
 
     def fit(self, train: SlicePairs, validation: SlicePairs, context: TrainingContext) -> Reconstructor:
         """Align the training people and keep them; seconds."""
-        surroundings, transforms = Surroundings.learn(train, validation, self.region, context.seed)
+        surroundings, transforms = Surroundings.learn(train, validation, self.region, context)
         gallery = Gallery.of(train, surroundings.averages, transforms)
         return NearestReconstructor(surroundings, 1.0, gallery, self.neighbours).weighed(validation, context.judge)
 

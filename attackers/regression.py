@@ -48,7 +48,7 @@ class Regression(Attacker):
 
     def fit(self, train: SlicePairs, validation: SlicePairs, context: TrainingContext) -> Reconstructor:
         """Solve one linear system; seconds."""
-        surroundings, transforms = Surroundings.learn(train, validation, self.region, context.seed)
+        surroundings, transforms = Surroundings.learn(train, validation, self.region, context)
         people = surroundings.averages.pose(train.released, transforms)
         filters = self._solve(people, train, np.random.default_rng(context.seed))
         return RegressionReconstructor(surroundings, 1.0, filters, self.patch).weighed(validation, context.judge)

@@ -119,7 +119,7 @@ class Windows:
         Returns:
             How views are made, and each training release's map (see `Averages.learn`).
         """
-        surroundings, transforms = Surroundings.learn(train, validation, region, context.seed)
+        surroundings, transforms = Surroundings.learn(train, validation, region, context)
         starters: list[MeanFaceReconstructor | DeconvolutionReconstructor] = [
             MeanFaceReconstructor(surroundings, 1.0),
             *(one for one in sharpened(surroundings, "wiener", train) if one.spread),

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from refbench.attackers.base import Attacker
 from refbench.attackers.options import NetworkAttacker
 from refbench.datasets.base import Dataset, Scan
 from refbench.errors import DataError
-from refbench.fingerprint import code_fingerprint
+from refbench.fingerprint import code_fingerprint, digest
 from refbench.job import Job
 from refbench.preparation import PlannedScan, ScanBuilder
 from refbench.share import nested_order
@@ -115,7 +116,7 @@ def build_plan(suite: Suite, store: Store) -> Plan:
     training = [item for item in prepared if item.part == "train" and not _failed((item.head, item.register), failed)]
     average = preparing.average(training)
     planned = tuple(preparing.release(item, average) for item in prepared)
-    builder = _Builder(suite, identities, failed, {"choices": str(store.root / "choices")})
+    builder = _Builder(suite, identities, failed, store.root)
     tested = tuple(
         tuple(item for item in planned if item.part == "test" and builder.usable(item, number))
         for number in range(len(suite.anonymizers))
@@ -149,7 +150,7 @@ class _Builder:
     suite: Suite
     identities: Mapping[tuple[str, str], dict[str, Any]]
     failed: frozenset[str]
-    places: Mapping[str, str]
+    root: Path
 
     def identity(self, chosen: Chosen) -> dict[str, Any]:
         return self.identities[chosen.kind, chosen.label]
@@ -197,7 +198,9 @@ class _Builder:
             **people,
         }
         needs = tuple(key for part in people.values() for person in part for key in person)
-        return Job("train", f"train {name}", identity, needs, where=self.places)
+        pairs = digest([people, code_fingerprint("refbench.attackers.inpainting")])
+        where = {"choices": str(self.root / "choices"), "shared": str(self.root / "shared" / pairs)}
+        return Job("train", f"train {name}", identity, needs, where)
 
     def share(self, share: float, planned: Sequence[PlannedScan], usable: Sequence[PlannedScan]) -> frozenset[str]:
         """A share of the training people whose slices exist, at least one."""

@@ -94,9 +94,17 @@ def test_what_is_known_about_the_machine_lies_in_the_store_and_decides_nothing(w
     (job,) = trainings(plan(workplace, ""))
     store = Store(workplace.folder / "store")
     choices = store.root / "choices"
-    assert job.where == {"choices": str(choices)}
-    assert "choices" not in job.identity
+    assert job.where["choices"] == str(choices)
+    assert not {"choices", "shared"} & set(job.identity)
     choices.mkdir()
     (choices / "pace.json").write_text("{}")
     store.sweep()
     assert (choices / "pace.json").exists()
+
+
+def test_trainings_on_the_same_pairs_share_a_folder(workplace: Workplace) -> None:
+    less, all_, again = (
+        job.where["shared"] for job in trainings(plan(workplace, "attackers: [mean_face: {share: [0.5, 1]}, none]\n"))
+    )
+    assert all_ == again
+    assert less != all_

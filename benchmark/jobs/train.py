@@ -38,6 +38,7 @@ def run(task: Task) -> None:
         judge=_judge(task),
         deterministic=task.identity["deterministic"],
         choices=Path(task.where["choices"]),
+        shared=Path(task.where["shared"]),
     )
     train = _pairs(task, "train", first=0)
     validation = _pairs(task, "validation", first=len(_scans(task, "train")))

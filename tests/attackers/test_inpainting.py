@@ -1,5 +1,6 @@
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -7,8 +8,8 @@ import pytest
 from numpy.typing import NDArray
 
 from refbench.attackers.averages import Posed
-from refbench.attackers.base import closeness
-from refbench.attackers.inpainting import Inpainter, Surroundings, best
+from refbench.attackers.base import TrainingContext, closeness
+from refbench.attackers.inpainting import Inpainter, KnownOrEstimated, Surroundings, best
 from refbench.attackers.mean_face import MeanFaceReconstructor
 from refbench.attackers.weighing import WEIGHTS, choose
 from refbench.types import Images, Mask, ReleasedSlices, SlicePairs
@@ -86,7 +87,7 @@ def grey() -> tuple[Surroundings, SlicePairs]:
     numbers = np.arange(8)
     images = np.where(changed, np.float32(0.2), original)
     pairs = SlicePairs(ReleasedSlices(images, numbers // 2, numbers % 2, changed), original)
-    return Surroundings.learn(pairs, pairs.take(slice(0)), "known", 0)[0], pairs
+    return Surroundings.learn(pairs, pairs.take(slice(0)), "known", TrainingContext(0, Path("unused")))[0], pairs
 
 
 @pytest.mark.parametrize(("proposal", "weight"), [(0.6, 1.0), (1.0, 0.5), (0.1, 0.0)])
@@ -124,6 +125,18 @@ def test_without_validation_people_the_first_stays_as_it_is(grey: tuple[Surround
 
 def test_weight_zero_is_no_attack(cohort: Cohort) -> None:
     pairs = cohort("removal", people=3)
-    surroundings, _ = Surroundings.learn(pairs, pairs.take(slice(0)), "known", 0)
+    surroundings, _ = Surroundings.learn(pairs, pairs.take(slice(0)), "known", TrainingContext(0, Path("unused")))
     out = MeanFaceReconstructor(surroundings, 0.0).reconstruct(pairs.released)
     np.testing.assert_array_equal(out, pairs.released.images)
+
+
+@pytest.mark.parametrize("region", ["estimated", "known"])
+def test_what_trainings_share_is_learnt_once(cohort: Cohort, region: KnownOrEstimated, tmp_path: Path) -> None:
+    train, validation = cohort("removal", people=4, seed=1), cohort("removal", people=2, seed=2)
+    alone, transforms = Surroundings.learn(train, validation, region, TrainingContext(0, Path("unused")))
+    shared = TrainingContext(0, Path("unused"), shared=tmp_path / "pairs")
+    for pairs in (train, train.take(slice(0, 0))):  # the second time nothing is left to learn from
+        learnt, again = Surroundings.learn(pairs, validation, region, shared)
+        assert all(np.array_equal(value, learnt.arrays()[name]) for name, value in alone.arrays().items())
+        np.testing.assert_array_equal(again, transforms)
+    assert len(list((tmp_path / "pairs").iterdir())) == 1
