@@ -71,10 +71,10 @@ def test_every_preset_can_be_built(kind: type[NetworkAttacker]) -> None:
         assert {parameter: getattr(made, parameter) for parameter in values} == values
 
 
-@pytest.mark.parametrize("kind", [Pix2Pix, Inpaint])
+@pytest.mark.parametrize(("kind", "context"), [(Pix2Pix, "2d"), (Inpaint, "2.5d")])
 def test_paired_networks_estimate_the_region_and_vary_their_slices_unless_told_otherwise(
-    kind: type[PairedNetwork],
+    kind: type[PairedNetwork], context: str
 ) -> None:
     attacker = kind()
-    assert (attacker.region, attacker.context, attacker.augment) == ("estimated", "2d", True)
+    assert (attacker.region, attacker.context, attacker.augment) == ("estimated", context, True)
     assert (attacker.needs, attacker.gpu) == ("paired", True)
