@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import copy
+import fcntl
 import hashlib
 import json
 import os
 import platform
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -65,22 +67,31 @@ def choose_pace(
         return Pace(bfloat16=True, channels_last=True)
     if together:
         return PLAIN
+    place = context.choices or context.folder
     snapshot = Snapshot(training)
     try:
         sizes = _sizes(training, rng, context.device)
-        kept = (
-            context.choices or context.folder
-        ) / f"pace-{_fingerprint(training, attacker, sizes, context.device)}.json"
-        if kept.exists():
-            return Pace(**json.loads(kept.read_text())["pace"])
-        stopwatch = _Stopwatch(training, rng, context.device, snapshot)
-        chosen = _fastest(stopwatch, attacker, context, steps)
-        if chosen is None:
-            return PLAIN
+        kept = place / f"pace-{_fingerprint(training, attacker, sizes, context.device)}.json"
+        with _one_at_a_time(place):
+            if kept.exists():
+                return Pace(**json.loads(kept.read_text())["pace"])
+            stopwatch = _Stopwatch(training, rng, context.device, snapshot)
+            chosen = _fastest(stopwatch, attacker, context, steps)
+            if chosen is None:
+                return PLAIN
+            _write(kept, {"pace": asdict(chosen), "seconds_per_step": stopwatch.described()})
+            return chosen
     finally:
         snapshot.restore()
-    _write(kept, {"pace": asdict(chosen), "seconds_per_step": stopwatch.described()})
-    return chosen
+
+
+@contextmanager
+def _one_at_a_time(place: Path) -> Iterator[None]:
+    """Trainings side by side do not measure each other, and all like the first go at its pace."""
+    place.mkdir(parents=True, exist_ok=True)
+    with (place / "measuring.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def candidates(device: str) -> list[Pace]:
@@ -194,7 +205,6 @@ def _wait(device: str) -> None:
 
 
 def _write(file: Path, content: dict[str, Any]) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
     beside = file.with_suffix(f".{os.getpid()}.new")
     beside.write_text(json.dumps(content, indent=1) + "\n")
     beside.replace(file)

@@ -66,7 +66,7 @@ def test_the_choice_is_kept_for_trainings_of_the_same_kind(tmp_path: Path, monke
     taken = rig(monkeypatch, {BFLOAT16: 0.5})
     shared = {"choices": tmp_path / "choices"}
     train(tmp_path / "1", context=shared)
-    kept = next((tmp_path / "choices").iterdir())
+    kept = next((tmp_path / "choices").glob("*.json"))
     assert json.loads(kept.read_text())["pace"]["bfloat16"]
     taken.clear()
     assert train(tmp_path / "2", context=shared, seed=1).trained.pace == BFLOAT16
