@@ -22,7 +22,8 @@ def choose(scores: NDArray[np.float64]) -> tuple[int, float]:
     that chance explains is none. (In the spirit of the one-standard-error rule of Breiman et al., "Classification and
     regression trees", 1984, section 3.4.3, and Hastie et al., "The elements of statistical learning", 2009, section
     7.10.) With one person there is no standard error and the gain itself counts. Where no attack cannot be scored, as
-    the correlation of a constant release, every attack that can be scored is better.
+    the correlation of a constant release, every attack that can be scored is better. A proposal that cannot be scored
+    on anybody is out.
 
     Args:
         scores: float64 [people, proposals, weights], larger is better, NaN where undefined; along the last axis the
@@ -31,8 +32,10 @@ def choose(scores: NDArray[np.float64]) -> tuple[int, float]:
     Returns:
         Index of the proposal, and its weight: the largest of equally good ones; 0 where nothing is gained.
     """
+    scorable = np.flatnonzero(np.isfinite(scores[:, :, 1:]).any(axis=(0, 2)))
+    scores = scores[:, scorable]
     judged = scores[np.isfinite(scores[:, :, 1:]).all(axis=(1, 2))]
-    if not len(judged):
+    if not judged.size:
         return 0, 0.0
     nothing = judged[:, :1, :1]
     silent = bool(np.isnan(nothing).any())
@@ -47,4 +50,4 @@ def choose(scores: NDArray[np.float64]) -> tuple[int, float]:
         return 0, 0.0
     proposal = int(mean.max(axis=1).argmax())
     weight = int(np.flatnonzero(mean[proposal] == mean[proposal].max())[-1])
-    return proposal, WEIGHTS[1 + weight]
+    return int(scorable[proposal]), WEIGHTS[1 + weight]

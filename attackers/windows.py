@@ -122,7 +122,7 @@ class Windows:
         surroundings, transforms = Surroundings.learn(train, validation, region, context)
         starters: list[MeanFaceReconstructor | DeconvolutionReconstructor] = [
             MeanFaceReconstructor(surroundings, 1.0),
-            *(one for one in sharpened(surroundings, "wiener", train) if one.spread),
+            *sharpened(surroundings, "wiener", train),
         ]
         starter = best(starters, validation if len(validation) else some_people(train), context.judge)
         unfitted = cls(starter, (0, 0), neighbours)

@@ -130,6 +130,12 @@ def test_weight_zero_is_no_attack(cohort: Cohort) -> None:
     np.testing.assert_array_equal(out, pairs.released.images)
 
 
+def test_a_proposal_that_nobody_can_score_is_out() -> None:
+    useless = np.full(len(WEIGHTS), np.nan)
+    people = np.array([[useless, np.r_[np.nan, 0.8 + share * GAINS[1:]]] for share in (0.9, 1.0, 1.1)])
+    assert choose(people) == (1, WEIGHTS[2])
+
+
 @pytest.mark.parametrize("region", ["estimated", "known"])
 def test_what_trainings_share_is_learnt_once(cohort: Cohort, region: KnownOrEstimated, tmp_path: Path) -> None:
     train, validation = cohort("removal", people=4, seed=1), cohort("removal", people=2, seed=2)
