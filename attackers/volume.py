@@ -15,8 +15,8 @@ class Volume(PairedNetwork):
     """A 3-D U-Net repaints the changed region, told or estimated, in all slices of a release at once.
 
     The slices of a release are its volume; a suite that cuts slices 2 mm apart hands it the whole head. It sees what
-    the attacker `inpaint` sees of every slice, in patches of neighbouring slices, and learns from the squared distance
-    in the region. Longer stacks are repainted in patches that overlap by half and are blended there.
+    the attacker `inpaint` sees of every slice, in patches of neighbouring slices, and learns from the L1 distance in
+    the region. Longer stacks are repainted in patches that overlap by half and are blended there.
 
     Source: the future work of Abramian & Eklund 2019 (there a 3-D GAN); Cicek et al. 2016, "3D U-Net".
     """

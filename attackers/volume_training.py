@@ -8,10 +8,9 @@ from torch import Tensor, nn
 
 from refbench.attackers.augmentation import draw_variants
 from refbench.attackers.base import TrainingContext
-from refbench.attackers.paired import Paint, PairedReconstructor, TrainingWindows, prepare, squared_inside, validator
+from refbench.attackers.paired import Paint, PairedReconstructor, TrainingWindows, l1_inside, prepare, validator
 from refbench.attackers.saved_network import SavedNetwork
 from refbench.attackers.training import (
-    CALM_BETAS,
     Drawn,
     Losses,
     Training,
@@ -44,7 +43,7 @@ def train_volume(
         levels = min(LEVELS, max(people.original.size).bit_length() - 1)
         arguments = {"inputs": frame.channels, "width": attacker.width, "levels": levels}
         network = VolumeUNet(**arguments).to(context.device)
-        optimiser = adam(network, learning_rate=attacker.learning_rate, betas=CALM_BETAS)
+        optimiser = adam(network, learning_rate=attacker.learning_rate)
         depth = min([attacker.depth, *people.lengths])
 
         def draw(rng: np.random.Generator) -> Drawn:
@@ -52,9 +51,9 @@ def train_volume(
 
         def step(drawn: Drawn) -> Losses:
             seen, start, mask, original = (to_volumes(slices, depth) for slices in people.take(drawn))
-            loss = squared_inside(start + network(seen).float(), original, mask)
+            loss = l1_inside(start + network(seen).float(), original, mask)
             update(optimiser, loss)
-            return {"squared": loss}
+            return {"l1": loss}
 
         training = Training(
             draw,
