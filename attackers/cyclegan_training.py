@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -42,21 +44,7 @@ def train_cyclegan(
             images = game.reconstructor().reconstruct(validation.released)
             return context.judge(validation, images if mask is None else pasted(validation.released, images, mask))
 
-        training = Training(
-            draw=game.draw,
-            step=game.step,
-            optimisers={"generators": game.generators, "discriminators": game.discriminators},
-            networks={
-                "to_original": game.to_original,
-                "to_released": game.to_released,
-                "judge_original": game.judge_original,
-                "judge_released": game.judge_released,
-            },
-            kept="to_original",
-            validate=validate if len(validation) else None,
-            images=len(train),
-            others={"pool_original": game.pool_original, "pool_released": game.pool_released},
-        )
+        training = game.training(validate if len(validation) else None)
         trained = run_training(training, attacker, rng, context)
     whole = game.reconstructor(trained)
     return Composite(whole, surroundings) if surroundings else whole
@@ -88,6 +76,24 @@ class CycleGame:
         self.pool_released = FakePool(attacker.pool, attacker.batch, height, width, device)
         self.released = Resident(train.released.images, device)
         self.original = Resident(train.original, device)
+
+    def training(self, validate: Callable[[], float] | None) -> Training:
+        """The whole training, with what the validation people say."""
+        return Training(
+            draw=self.draw,
+            step=self.step,
+            optimisers={"generators": self.generators, "discriminators": self.discriminators},
+            networks={
+                "to_original": self.to_original,
+                "to_released": self.to_released,
+                "judge_original": self.judge_original,
+                "judge_released": self.judge_released,
+            },
+            kept="to_original",
+            validate=validate,
+            images=len(self.original),
+            others={"pool_original": self.pool_original, "pool_released": self.pool_released},
+        )
 
     def reconstructor(self, trained: Trained | None = None) -> NetworkReconstructor:
         """The generator back to originals, as it is now or as its training left it."""

@@ -6,9 +6,10 @@ import numpy as np
 import torch
 
 from refbench.attackers.base import TrainingContext
+from refbench.attackers.cyclegan_training import adversarial_loss, discriminator_loss
 from refbench.attackers.gated_network import GatedUNet
 from refbench.attackers.inpaint import Inpaint
-from refbench.attackers.networks import PatchDiscriminator, to_network
+from refbench.attackers.networks import PatchDiscriminator, levels_of, to_network
 from refbench.attackers.paired import PairedReconstructor, add_change, prepare, squared_inside, validator
 from refbench.attackers.saved_network import SavedNetwork
 from refbench.attackers.training import (
@@ -26,9 +27,6 @@ from refbench.attackers.training import (
 )
 from refbench.types import SlicePairs
 
-LEVELS = 5
-"""Of resolution, as far as the deepest has more than one pixel, without which its norm would have no meaning."""
-
 
 def train_inpaint(
     attacker: Inpaint, train: SlicePairs, validation: SlicePairs, context: TrainingContext
@@ -41,8 +39,7 @@ def train_inpaint(
     """
     frame, people = prepare(attacker, train, validation, context, composite=True)
     with seeded(context) as rng:
-        levels = min(LEVELS, max(people.original.size).bit_length() - 1)
-        arguments = {"inputs": frame.channels, "width": attacker.width, "levels": levels}
+        arguments = {"inputs": frame.channels, "width": attacker.width, "levels": levels_of(people.original.size)}
         network = GatedUNet(**arguments).to(context.device)
         judge = PatchDiscriminator(2 * attacker.width, inputs=2).to(context.device)
         adversarial = attacker.adversarial_weight > 0
@@ -62,11 +59,10 @@ def train_inpaint(
                 return {"squared": squared}
             pasted = to_network(torch.where(mask > 0, answer, original))
             real, fake = torch.cat([to_network(original), mask], dim=1), torch.cat([pasted, mask], dim=1)
-            of_real, of_fake = judge(torch.cat([real, fake.detach()])).float().chunk(2)
-            loss_judge = 0.5 * ((of_real - 1).square().mean() + of_fake.square().mean())
+            loss_judge = discriminator_loss(judge, real, fake.detach())
             update(discriminator, loss_judge)
             with frozen(judge):
-                convincing = (judge(fake).float() - 1).square().mean()
+                convincing = adversarial_loss(judge(fake), 1.0)
                 update(painter, squared + attacker.adversarial_weight * convincing)
             return {"squared": squared, "adversarial": convincing, "discriminator": loss_judge}
 

@@ -244,6 +244,11 @@ def halvings_of(height: int, width: int, most: int = 8) -> int:
     return count
 
 
+def levels_of(size: tuple[int, int], most: int = 5) -> int:
+    """Levels of resolution, as far as the deepest has more than one pixel, without which its norm has no meaning."""
+    return min(most, max(size).bit_length() - 1)
+
+
 def halve(inputs: int, outputs: int) -> list[nn.Module]:
     """CycleGAN's dk: 3 x 3 convolution of stride 2, norm, ReLU."""
     return [nn.Conv2d(inputs, outputs, 3, stride=2, padding=1), InstanceNorm(outputs), nn.ReLU(inplace=True)]

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from refbench.attackers.augmentation import draw_variants
 from refbench.attackers.base import TrainingContext
+from refbench.attackers.networks import levels_of
 from refbench.attackers.paired import Paint, PairedReconstructor, TrainingWindows, l1_inside, prepare, validator
 from refbench.attackers.saved_network import SavedNetwork
 from refbench.attackers.training import (
@@ -24,9 +25,6 @@ from refbench.attackers.volume import Volume
 from refbench.attackers.volume_network import VolumeUNet
 from refbench.types import SlicePairs
 
-LEVELS = 5
-"""Of resolution, where the window is large enough: the deepest shows more than one pixel, or a norm had no meaning."""
-
 
 def train_volume(
     attacker: Volume, train: SlicePairs, validation: SlicePairs, context: TrainingContext
@@ -40,8 +38,7 @@ def train_volume(
     frame, people = prepare(attacker, train, validation, context, composite=True)
     paint = painter(attacker.depth)
     with seeded(context) as rng:
-        levels = min(LEVELS, max(people.original.size).bit_length() - 1)
-        arguments = {"inputs": frame.channels, "width": attacker.width, "levels": levels}
+        arguments = {"inputs": frame.channels, "width": attacker.width, "levels": levels_of(people.original.size)}
         network = VolumeUNet(**arguments).to(context.device)
         optimiser = adam(network, learning_rate=attacker.learning_rate)
         depth = min([attacker.depth, *people.lengths])

@@ -62,21 +62,7 @@ def game_of(batch: int, seed: int = 0) -> tuple[CycleGame, Training]:
     """The project's training, newly begun."""
     torch.manual_seed(seed)
     game = CycleGame(CycleGAN(width=WIDTH, blocks=BLOCKS, batch=batch), made_up_pairs(IMAGES, SIZE), DEVICE)
-    return game, Training(
-        draw=game.draw,
-        step=game.step,
-        optimisers={"generators": game.generators, "discriminators": game.discriminators},
-        networks={
-            "to_original": game.to_original,
-            "to_released": game.to_released,
-            "judge_original": game.judge_original,
-            "judge_released": game.judge_released,
-        },
-        kept="to_original",
-        validate=None,
-        images=IMAGES,
-        others={"pool_original": game.pool_original, "pool_released": game.pool_released},
-    )
+    return game, game.training(None)
 
 
 def loop_rate(batch: int, pace: Pace, seconds: float) -> dict[str, Any]:
