@@ -15,7 +15,7 @@ from refbench.attackers.cyclegan import CycleGAN
 from refbench.attackers.fake_pool import FakePool
 from refbench.attackers.inpainting import Surroundings
 from refbench.attackers.network_reconstructor import NetworkReconstructor
-from refbench.attackers.networks import PatchDiscriminator, ResidualGenerator, to_network
+from refbench.attackers.networks import PatchDiscriminator, ResidualGenerator, check_sides, to_network
 from refbench.attackers.resident import Resident
 from refbench.attackers.saved_network import SavedNetwork
 from refbench.attackers.training import Drawn, Losses, Trained, Training, adam, frozen, run_training, seeded, update
@@ -32,7 +32,9 @@ def train_cyclegan(
         DataError: the slices do not fit the networks.
         InvalidOutput: the training diverged.
     """
-    _check(train)
+    if len(train) == 0:
+        raise DataError("cyclegan: there are no slices to train on; check the split")
+    check_sides("cyclegan", *train.original.shape[1:])
     surroundings = None
     if attacker.composite:
         surroundings, _ = Surroundings.learn(train, validation, attacker.region, context)
@@ -158,14 +160,3 @@ def initialise(network: nn.Module) -> None:
             nn.init.xavier_uniform_(module.weight)
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
-
-
-def _check(train: SlicePairs) -> None:
-    if len(train) == 0:
-        raise DataError("cyclegan: there are no slices to train on; check the split")
-    height, width = train.original.shape[1:]
-    if height % 8 or width % 8 or min(height, width) < 16:
-        raise DataError(
-            f"cyclegan: slices of {height} x {width} pixels do not fit its networks; choose a slice size of at least "
-            "16 pixels with both sides multiples of 8"
-        )

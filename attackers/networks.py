@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv_transpose2d, group_norm
 
+from refbench.errors import DataError
+
 NORM_EPSILON = 1e-5
 
 
@@ -231,6 +233,19 @@ class UNet(nn.Module):
             features = torch.cat([self.decoders[level](features), skips[level]], dim=1)
         translated: Tensor = self.decoders[0](features)
         return translated
+
+
+def check_sides(attacker: str, height: int, width: int) -> None:
+    """Refuse whole slices that the discriminator cannot take.
+
+    Raises:
+        DataError: a side is no multiple of 8 or smaller than 16 pixels.
+    """
+    if height % 8 or width % 8 or min(height, width) < 16:
+        raise DataError(
+            f"{attacker}: slices of {height} x {width} pixels do not fit its networks; choose a slice size of at least "
+            "16 pixels with both sides multiples of 8"
+        )
 
 
 def halvings_of(height: int, width: int, most: int = 8) -> int:

@@ -10,12 +10,18 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from refbench.attackers.base import TrainingContext
-from refbench.attackers.networks import PatchDiscriminator, ResidualGenerator, UNet, halvings_of, to_network
+from refbench.attackers.networks import (
+    PatchDiscriminator,
+    ResidualGenerator,
+    UNet,
+    check_sides,
+    halvings_of,
+    to_network,
+)
 from refbench.attackers.paired import Paint, PairedReconstructor, l1_inside, prepare, validator
 from refbench.attackers.pix2pix import Pix2Pix
 from refbench.attackers.saved_network import SavedNetwork
 from refbench.attackers.training import Drawn, Losses, Training, adam, frozen, run_training, seeded, update
-from refbench.errors import DataError
 from refbench.types import SlicePairs
 
 GENERATORS: dict[str, type[UNet] | type[ResidualGenerator]] = {"unet": UNet, "resnet": ResidualGenerator}
@@ -69,11 +75,8 @@ def train_pix2pix(
     """
     frame, people = prepare(attacker, train, validation, context, composite=attacker.composite)
     height, width = people.original.size
-    if not attacker.composite and (height % 8 or width % 8 or min(height, width) < 16):
-        raise DataError(
-            f"pix2pix: slices of {height} x {width} pixels do not fit its networks; choose a slice size of at least "
-            "16 pixels with both sides multiples of 8"
-        )
+    if not attacker.composite:
+        check_sides("pix2pix", height, width)
     paint = painter(attacker.composite)
     least_squares = attacker.adversarial_loss == "least_squares"
     with seeded(context) as rng:
