@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import avg_pool2d, elu, interpolate
+from torch.nn.functional import avg_pool2d, interpolate, leaky_relu, pixel_shuffle, pixel_unshuffle
 
 from refbench.attackers.networks import InstanceNorm
 
@@ -16,43 +16,45 @@ class GatedConvolution(nn.Module):
     """A 3 x 3 convolution whose outputs are opened or closed, pixel by pixel, by as many gates learnt beside it.
 
     Source: Yu et al. 2019, "Free-form image inpainting with gated convolution", section 3.1. The norm is ours: without
-    one a network this deep stood still on removed faces.
+    one a network this deep stood still on removed faces. Where they have ELU, leaky ReLU takes a fraction of the time.
     """
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
-        self.convolution = nn.Conv2d(inputs, 2 * outputs, 3, padding=1)
+        self.features = nn.Conv2d(inputs, outputs, 3, padding=1)
+        self.gates = nn.Conv2d(inputs, outputs, 3, padding=1)
         self.norm = InstanceNorm(outputs)
 
     def forward(self, images: Tensor) -> Tensor:
         """Return [n, outputs, h, w]."""
-        features, gates = self.convolution(images).chunk(2, dim=1)
-        normed: Tensor = self.norm(elu(features) * torch.sigmoid(gates))
+        normed: Tensor = self.norm(leaky_relu(self.features(images), 0.2) * torch.sigmoid(self.gates(images)))
         return normed
 
 
 class GatedUNet(nn.Module):
     """An encoder and a decoder of two gated convolutions a level, with skips; its last layer starts at 0.
 
+    Blocks of 2 x 2 pixels become channels: at full resolution most of the time went into gates and norms, not sums.
+
     Args:
         inputs: channels of what is seen.
         width: channels of the first level.
-        levels: of resolution; sides must be multiples of 2 ** (levels - 1).
+        levels: of resolution below that of the images; sides must be multiples of 2 ** levels.
     """
 
     def __init__(self, inputs: int, width: int, levels: int) -> None:
         super().__init__()
         channels = [width * min(2**level, MOST) for level in range(levels)]
-        self.down = nn.ModuleList(_level(*pair) for pair in zip([inputs, *channels], channels, strict=False))
+        self.down = nn.ModuleList(_level(*pair) for pair in zip([4 * inputs, *channels], channels, strict=False))
         up = zip(reversed(channels[1:]), reversed(channels[:-1]), strict=True)
         self.up = nn.ModuleList(_level(below + beside, beside) for below, beside in up)
-        self.last = nn.Conv2d(width, 1, 3, padding=1)
+        self.last = nn.Conv2d(width, 4, 3, padding=1)
         nn.init.zeros_(self.last.weight)
         nn.init.zeros_(self.last.bias)  # type: ignore[arg-type]  # it has one
 
     def forward(self, images: Tensor) -> Tensor:
         """Return [n, 1, h, w] for images [n, inputs, h, w]."""
-        features = images
+        features = pixel_unshuffle(images, 2)
         skips = []
         for number, level in enumerate(self.down):
             features = level(avg_pool2d(features, 2) if number else features)
@@ -60,8 +62,7 @@ class GatedUNet(nn.Module):
         skips.pop()
         for level in self.up:
             features = level(torch.cat([interpolate(features, scale_factor=2.0), skips.pop()], dim=1))
-        change: Tensor = self.last(features)
-        return change
+        return pixel_shuffle(self.last(features), 2)
 
 
 def _level(inputs: int, outputs: int) -> nn.Sequential:

@@ -24,7 +24,7 @@ class Inpaint(PairedNetwork):
     """
 
     width: int = param(
-        16, "channels of the network's first level; they double from level to level, up to eight times as many", ge=1
+        32, "channels of the network's first level; they double from level to level, up to eight times as many", ge=1
     )
     context: Literal["2d", "2.5d"] = param("2.5d", "2.5d: the slices on either side are shown, too")
     batch: int = param(16, "slices per step", ge=1)

@@ -39,7 +39,7 @@ def train_inpaint(
     """
     frame, people = prepare(attacker, train, validation, context, composite=True)
     with seeded(context) as rng:
-        arguments = {"inputs": frame.channels, "width": attacker.width, "levels": levels_of(people.original.size)}
+        arguments = {"inputs": frame.channels, "width": attacker.width, "levels": levels_of(people.original.size) - 1}
         network = GatedUNet(**arguments).to(context.device)
         judge = PatchDiscriminator(2 * attacker.width, inputs=2).to(context.device)
         adversarial = attacker.adversarial_weight > 0

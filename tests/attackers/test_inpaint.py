@@ -186,7 +186,7 @@ def test_the_discriminator_learns_first_and_sees_candidate_and_mask(
     pairs = cohort("removal", people=3, seed=1)
     attacker = Inpaint(**TINY, steps=2, adversarial_weight=0.1, region="known", context="2.5d")
     attacker.fit(pairs, nobody(pairs), context(tmp_path))
-    assert inputs == [2, 5, 2, 5], "the painter: slice, its two neighbours, region, start"
+    assert inputs == [2, 4 * 5, 2, 4 * 5], "the painter: slice, its two neighbours, region, start; four pixels each"
 
 
 def test_only_the_region_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
