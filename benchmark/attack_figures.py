@@ -49,8 +49,8 @@ class Attack:
     Attributes:
         knows: `known` or `estimated` for an attacker with a parameter `region`, else empty.
         status: `ok`, or how its first failing job ended; all figures are then undefined.
-        correlation: in the changed region. gain: over the base, person by person. closed: the share of the distance
-            from the base to the original (1) that it goes.
+        correlation: in the changed region. gain: over the first base, person by person; undefined without one.
+        closed: for every base, the share of the distance from there to the original (1) that it goes.
         ssim: mean in the changed region; NaN where the run has not measured it.
     """
 
@@ -60,7 +60,7 @@ class Attack:
     status: str
     correlation: Estimate
     gain: Estimate
-    closed: Estimate
+    closed: tuple[Estimate, ...]
     ssim: float
     cost: Cost
 
@@ -70,23 +70,24 @@ class Attacks:
     """All attacks on one anonymizer, the strongest first.
 
     Attributes:
-        released: correlation of the release itself. base: what gains are over: `no attack`, the label of an attacker,
-            or empty where there is neither.
+        released: correlation of the release itself.
+        bases: what gains are over: `no attack` or, where that has no correlation, the attackers that put in an average
+            face, the strongest first; empty where there are none.
         people: test people.
     """
 
     anonymizer: str
     people: int
     released: Estimate
-    base: str
+    bases: tuple[str, ...]
     attacks: tuple[Attack, ...]
 
 
 def attack_figures(run: Run, store: Store) -> list[Attacks]:
     """All attacks of a run by anonymizer.
 
-    Gains are over no attack; where most people have no figure for it (a face removed to a constant), over the strongest
-    row of `mean_face`. People without both figures are left out of a gain.
+    Gains are over no attack; where most people have no figure for it (a face removed to a constant), over the rows of
+    `mean_face`. People without both figures are left out of a gain.
 
     Raises:
         RefbenchError: the run has no correlation in the changed region.
@@ -108,20 +109,19 @@ def _attacks(run: Run, store: Store, anonymizer: str, scores: pd.DataFrame) -> A
         return np.asarray(there, dtype=np.float64)
 
     released = series("correlation", NO_ATTACK, 0)
-    base, over = "no attack", released
+    bases = {"no attack": released}
     if np.isfinite(released).mean() < 0.5:
-        base, over = _floor(
-            {
-                label: series("correlation", label, seed)
-                for label, seed in zip(cells["attacker"], cells["seed"], strict=True)
-                if label.partition("(")[0] == FLOOR
-            },
-            np.full(len(wide), np.nan),
-        )
+        rows = {
+            label: series("correlation", label, seed)
+            for label, seed in zip(cells["attacker"], cells["seed"], strict=True)
+            if label.partition("(")[0] == FLOOR
+        }
+        means = {label: mean for label, row in rows.items() if np.isfinite(mean := _mean(row))}
+        bases = {label: rows[label] for label in sorted(means, key=means.__getitem__, reverse=True)}
+    over = next(iter(bases.values()), np.full(len(wide), np.nan))
     attacks = []
     for _, cell in cells.iterrows():
         own = series("correlation", cell["attacker"], cell["seed"])
-        both = np.isfinite(own) & np.isfinite(over)
         attacks.append(
             Attack(
                 attacker=cell["attacker"],
@@ -129,21 +129,14 @@ def _attacks(run: Run, store: Store, anonymizer: str, scores: pd.DataFrame) -> A
                 knows=json.loads(cell["attacker_params"]).get("region", ""),
                 status=cell["status"],
                 correlation=_estimate(own, weights),
-                gain=_estimate(np.where(both, own - over, np.nan), weights),
-                closed=_closed(own[both], over[both], weights[:, both]),
+                gain=_estimate(own - over, weights),
+                closed=tuple(_closed(own, base, weights) for base in bases.values()),
                 ssim=_mean(series("ssim", cell["attacker"], cell["seed"])),
                 cost=_cost(run, store, cell["key"]),
             )
         )
     attacks.sort(key=lambda attack: float(np.nan_to_num(attack.correlation.value, nan=-np.inf)), reverse=True)
-    return Attacks(anonymizer, len(wide), _estimate(released, weights), base, tuple(attacks))
-
-
-def _floor(rows: dict[str, NDArray[np.float64]], none: NDArray[np.float64]) -> tuple[str, NDArray[np.float64]]:
-    """The strongest of the rows that have a figure."""
-    means = {label: mean for label, row in rows.items() if np.isfinite(mean := _mean(row))}
-    strongest = max(means, key=means.__getitem__, default="")
-    return strongest, rows.get(strongest, none)
+    return Attacks(anonymizer, len(wide), _estimate(released, weights), tuple(bases), tuple(attacks))
 
 
 def _mean(values: NDArray[np.float64]) -> float:
@@ -159,6 +152,8 @@ def _estimate(values: NDArray[np.float64], weights: NDArray[np.float64]) -> Esti
 
 def _closed(own: NDArray[np.float64], over: NDArray[np.float64], weights: NDArray[np.float64]) -> Estimate:
     """The share of the distance from `over` to 1 that is gone: of the means, as a person's own may be next to none."""
+    both = np.isfinite(own) & np.isfinite(over)
+    own, over, weights = own[both], over[both], weights[:, both]
     if not len(own) or over.mean() >= 1:
         return UNDEFINED
     start, end = _resampled(over, weights), _resampled(own, weights)

@@ -48,21 +48,24 @@ def caption(run: Run) -> str:
     return (
         f"Suite `{run.info['suite']}`, {tested} test people, correlation and SSIM in the changed region; in brackets "
         "the 95 % interval over people. Gain: over no attack, person by person, or over what the table says where no "
-        "attack has no correlation. Closed: how much of the distance from there to the original (1) is gone."
+        "attack has no correlation. Closed: how much of the distance from there to the original (1) is gone; where "
+        "there are several average faces, from each of them."
     )
 
 
 def table(attacks: Attacks) -> str:
     """The attacks on one anonymizer as Markdown, the strongest first."""
-    if not attacks.base:
+    if not attacks.bases:
         return f"**`{attacks.anonymizer}`**: neither the release nor a mean face has a correlation there"
-    about = f"**`{attacks.anonymizer}`**: released {_interval(attacks.released)}; gains are over {attacks.base}"
+    first, *others = attacks.bases
+    about = f"**`{attacks.anonymizer}`**: released {_interval(attacks.released)}; gains are over {first}"
     names = (
         "attacker",
         "region",
         "correlation",
         "gain",
         "closed",
+        *(f"closed from `{base}`" for base in others),
         "SSIM",
         "training",
         "reconstruction",
@@ -82,7 +85,7 @@ def _cells(attack: Attack, several: bool) -> Sequence[str]:
         attack.knows or "–",
         _interval(attack.correlation) if attack.status == "ok" else attack.status,
         _interval(attack.gain, signed=True),
-        _share(attack.closed),
+        *map(_share, attack.closed),
         _number(attack.ssim),
         _unit(cost.train_seconds, "s", 1),
         _unit(cost.reconstruct_seconds, "s", 1),

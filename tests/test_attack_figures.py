@@ -80,45 +80,48 @@ def figures(tmp_path: Path, values: Values, **options: Any) -> Attacks:
 
 def test_gains_are_over_no_attack_person_by_person(tmp_path: Path) -> None:
     attacks = figures(tmp_path, BLUR)
-    assert (attacks.anonymizer, attacks.people, attacks.base) == ("blur", 4, "no attack")
+    assert (attacks.anonymizer, attacks.people, attacks.bases) == ("blur", 4, ("no attack",))
     assert attacks.released.value == pytest.approx(0.7)
     unet, mean_face = attacks.attacks
     assert (unet.attacker, unet.knows, mean_face.knows) == ("unet(region=known)", "known", "")
     assert unet.correlation.value == pytest.approx(0.8)
     assert unet.correlation.low < 0.75 < 0.85 < unet.correlation.high, "people differ by 0.2"
     assert [unet.gain.value, unet.gain.low, unet.gain.high] == pytest.approx([0.1] * 3), "the gain is the same for all"
-    assert unet.closed.value == pytest.approx(0.1 / 0.3)
-    assert unet.closed.low == pytest.approx(0.1 / 0.4, abs=1e-6), "somebody drew only those with far to go"
+    (closed,) = unet.closed
+    assert closed.value == pytest.approx(0.1 / 0.3)
+    assert closed.low == pytest.approx(0.1 / 0.4, abs=1e-6), "somebody drew only those with far to go"
     assert mean_face.gain.value == pytest.approx(0)
     assert mean_face.gain.low < -0.05 < 0.05 < mean_face.gain.high
     assert unet.ssim == pytest.approx(0.8)
 
 
-def test_where_a_release_has_no_figure_gains_are_over_the_strongest_mean_face(tmp_path: Path) -> None:
+def test_where_a_release_has_no_figure_gains_are_over_mean_faces_the_strongest_first(tmp_path: Path) -> None:
     attacks = figures(tmp_path, REMOVAL)
-    assert attacks.base == "mean_face(region=known)"
+    assert attacks.bases == ("mean_face(region=known)", "mean_face")
     assert np.isnan(attacks.released.value)
     unet, known, estimated = attacks.attacks
     over = np.mean([0.5, 0.6, 0.5])
     assert unet.correlation.value == pytest.approx(0.8)
     assert unet.gain.value == pytest.approx(0.8 - over), "of the three people who have both figures"
-    assert unet.closed.value == pytest.approx((0.8 - over) / (1 - over))
-    assert (known.gain.value, known.closed.value) == (0, 0)
+    assert unet.closed[0].value == pytest.approx((0.8 - over) / (1 - over))
+    assert unet.closed[1].value == pytest.approx((0.8 - 0.4) / (1 - 0.4)), "farther from the weaker one"
+    assert (known.gain.value, known.closed[0].value) == (0, 0)
     assert estimated.gain.value == pytest.approx(-0.15)
 
 
 def test_without_a_base_there_are_no_gains(tmp_path: Path) -> None:
     attacks = figures(tmp_path, {key: REMOVAL[key] for key in REMOVAL if "mean_face" not in key[1]})
-    assert attacks.base == ""
+    assert attacks.bases == ()
     (unet,) = attacks.attacks
     assert unet.correlation.value == pytest.approx(0.8)
-    assert np.isnan([unet.gain.value, unet.gain.low, unet.closed.value, unet.closed.high]).all()
+    assert np.isnan([unet.gain.value, unet.gain.low]).all()
+    assert unet.closed == ()
 
 
 def test_a_failed_attack_has_a_status_and_no_figures(tmp_path: Path) -> None:
     *_, last = figures(tmp_path, BLUR, failed="unet(region=known)").attacks
     assert last.status == "failed"
-    assert np.isnan([last.correlation.value, last.gain.value, last.closed.value, last.ssim]).all()
+    assert np.isnan([last.correlation.value, last.gain.value, last.closed[0].value, last.ssim]).all()
 
 
 def test_a_run_without_the_metric_is_refused(tmp_path: Path) -> None:
@@ -162,6 +165,7 @@ def test_the_page_shows_gain_and_share_with_their_intervals(tmp_path: Path, page
     assert mean_face.startswith("| `mean_face` | – | 0.700 [0.700, 0.700] |")
     removal = page.table(figures(tmp_path, REMOVAL))
     assert "released –; gains are over mean_face(region=known)" in removal
+    assert "| closed | closed from `mean_face` | SSIM |" in removal
 
 
 def test_a_failed_attack_is_shown_as_such(tmp_path: Path, page: ModuleType) -> None:
