@@ -8,7 +8,6 @@ Plain is eager float32 without TF32, as benchmarks/plain.py has it. Images are m
 from __future__ import annotations
 
 import argparse
-import statistics
 import sys
 import time
 from dataclasses import asdict, replace
@@ -17,28 +16,23 @@ from typing import Any
 import numpy as np
 import torch
 from common import as_tensor, made_up_pairs, publish, steps_per_second, table, wait
+from fidelity import PLAIN, fidelity, game_of
 from plain import cyclegan
-from torch.nn.functional import l1_loss
 from torch.profiler import ProfilerActivity, profile
 
 from refbench.attackers.cyclegan import CycleGAN
-from refbench.attackers.cyclegan_training import CycleGame
 from refbench.attackers.pace import Pace
 from refbench.attackers.pace_choice import candidates
-from refbench.attackers.training import Training, set_learning_rate
 
 DEVICE = "cuda"
 SIZE, WIDTH, BLOCKS = 256, 32, 9
-IMAGES, HELD_OUT = 256, 32
+IMAGES = 256
 GIGAFLOP_PER_IMAGE = 406
 PAPER_IMAGES = 1_260_000
 """Of the paper's training on one scanner's people: 6300 slices, 200 epochs, batches of one."""
 
 GOALS = {1: 4.0, 0: 8.0}
 """Times plain: with a batch of 1, and with the best batch (0)."""
-
-SEEDS = 3
-PLAIN = Pace()
 
 
 def matrix_rate(seconds: float, side: int = 8192) -> float:
@@ -58,16 +52,14 @@ def plain_rate(batch: int, seconds: float) -> float:
         torch.backends.cudnn.allow_tf32 = True
 
 
-def game_of(batch: int, seed: int = 0) -> tuple[CycleGame, Training]:
-    """The project's training, newly begun."""
-    torch.manual_seed(seed)
-    game = CycleGame(CycleGAN(width=WIDTH, blocks=BLOCKS, batch=batch), made_up_pairs(IMAGES, SIZE), DEVICE)
-    return game, game.training(None)
+def trained_alike(batch: int) -> CycleGAN:
+    """The paper's attacker with another batch."""
+    return CycleGAN(width=WIDTH, blocks=BLOCKS, batch=batch)
 
 
 def loop_rate(batch: int, pace: Pace, seconds: float) -> dict[str, Any]:
     """Images per second of the project's loop at a pace, seconds until it ran, and its memory."""
-    _, training = game_of(batch)
+    _, training = game_of(trained_alike(batch), made_up_pairs(IMAGES, SIZE), DEVICE)
     rng = np.random.default_rng(0)
     torch.cuda.reset_peak_memory_stats()
     with pace.running(training, DEVICE) as run:
@@ -80,26 +72,9 @@ def loop_rate(batch: int, pace: Pace, seconds: float) -> dict[str, Any]:
     return {"batch": batch, **asdict(pace), "images_per_second": rate, "ready_s": ready, "memory_gib": memory}
 
 
-def held_out_losses(batch: int, pace: Pace, seed: int, images: int) -> dict[str, float]:
-    """Losses on images that were not trained on, after so many images."""
-    game, training = game_of(batch, seed)
-    rng = np.random.default_rng(seed)
-    for optimiser in training.optimisers.values():
-        set_learning_rate(optimiser, 2e-4)
-    with pace.running(training, DEVICE) as run:
-        for _ in range(images // batch):
-            run(training.draw(rng))
-    pairs = made_up_pairs(HELD_OUT, SIZE, seed=99)
-    released, original = as_tensor(pairs.released.images, DEVICE), as_tensor(pairs.original, DEVICE)
-    with torch.no_grad():
-        back, forth = game.to_original(released), game.to_released(original)
-        cycle = l1_loss(game.to_released(back), released) + l1_loss(game.to_original(forth), original)
-        return {"cycle": cycle.item(), "distance": l1_loss(back, original).item()}
-
-
 def kernels(batch: int, pace: Pace, count: int = 12) -> str:
     """Where the time of a step goes."""
-    _, training = game_of(batch)
+    _, training = game_of(trained_alike(batch), made_up_pairs(IMAGES, SIZE), DEVICE)
     rng = np.random.default_rng(0)
     with pace.running(training, DEVICE) as run:
         for _ in range(5):
@@ -117,21 +92,6 @@ def kernels(batch: int, pace: Pace, count: int = 12) -> str:
         for event in found[:count]
     ]  # fmt: skip
     return table(["kernel", "launches a step", "ms a step", "share"], rows)
-
-
-def fidelity(batch: int, pace: Pace, images: int) -> tuple[str, list[dict[str, float]], dict[str, float]]:
-    """Whether the fast path ends within the spread of float32 seeds."""
-    seeds = [held_out_losses(batch, PLAIN, seed, images) for seed in range(SEEDS)]
-    fast = held_out_losses(batch, pace, 0, images)
-    lines = []
-    for name, value in fast.items():
-        of_seeds = [losses[name] for losses in seeds]
-        inside = min(of_seeds) <= value <= max(of_seeds)
-        lines.append(
-            f"{name}: {value:.4f}, {'within' if inside else 'outside'} {min(of_seeds):.4f} to {max(of_seeds):.4f} "
-            f"(mean {statistics.mean(of_seeds):.4f})"
-        )
-    return f"After {images} images, on {HELD_OUT} held-out ones: " + "; ".join(lines) + ".", seeds, fast
 
 
 def main() -> int:
@@ -164,7 +124,7 @@ def main() -> int:
         best[batch] = max(measured, key=lambda found: found["images_per_second"])
     fastest = max(best.values(), key=lambda found: found["images_per_second"])
     pace_of_one = Pace(**{key: best[given.batches[0]][key] for key in asdict(PLAIN)})
-    alike, seeds, fast = fidelity(given.batches[0], pace_of_one, given.fidelity_images)
+    alike, losses = fidelity(trained_alike(given.batches[0]), SIZE, pace_of_one, given.fidelity_images, DEVICE)
     header = ["batch, pace", "plain, images/s", "images/s", "times plain", "of matrix rate", "GiB"]
     header += ["hours for 1.26 M images", "s to get ready"]
     text = (
@@ -172,7 +132,7 @@ def main() -> int:
         f"{GOALS[0]:.0f} times with the best (here {fastest['batch']}).\n\n{table(header, rows)}\n\n{alike}\n\n"
         f"Kernels with a batch of {given.batches[0]}:\n\n{kernels(given.batches[0], pace_of_one)}"
     )
-    facts = {"matrix_rate": peak, "rates": figures, "fidelity": {"float32": seeds, "fast": fast}}
+    facts = {"matrix_rate": peak, "rates": figures, "fidelity": losses}
     publish("gpu", text, facts, torch.cuda.get_device_name())
     return 0
 

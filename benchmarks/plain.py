@@ -37,7 +37,7 @@ def cyclegan(released: Tensor, original: Tensor, width: int, blocks: int, batch:
         ):
             of_real, of_fake = judge(real), judge(pooled(pool, fake.detach()))
             judged = judged + 0.5 * (mse_loss(of_real, torch.ones_like(of_real)) + of_fake.square().mean())
-        judged.backward()
+        judged.backward()  # type: ignore[no-untyped-call]
         discriminators.step()
 
         generators.zero_grad()
@@ -45,7 +45,7 @@ def cyclegan(released: Tensor, original: Tensor, width: int, blocks: int, batch:
         adversarial = mse_loss(of_original, torch.ones_like(of_original))
         adversarial = adversarial + mse_loss(of_released, torch.ones_like(of_released))
         cycle = l1_loss(to_released(fake_original), real_released) + l1_loss(to_original(fake_released), real_original)
-        (adversarial + 10 * cycle).backward()
+        (adversarial + 10 * cycle).backward()  # type: ignore[no-untyped-call]
         generators.step()
         return {"discriminator": judged, "adversarial": adversarial, "cycle": cycle}
 
@@ -66,12 +66,12 @@ def pix2pix(released: Tensor, original: Tensor, width: int, batch: int, rate: fl
         judges.zero_grad()
         of_real, of_fake = judge(torch.cat([given, wanted], 1)), judge(torch.cat([given, fake.detach()], 1))
         judged = 0.5 * (verdict(of_real, 1.0) + verdict(of_fake, 0.0))
-        judged.backward()
+        judged.backward()  # type: ignore[no-untyped-call]
         judges.step()
 
         learns.zero_grad()
         l1 = l1_loss(fake, wanted)
-        (verdict(judge(torch.cat([given, fake], 1)), 1.0) + 100 * l1).backward()
+        (verdict(judge(torch.cat([given, fake], 1)), 1.0) + 100 * l1).backward()  # type: ignore[no-untyped-call]
         learns.step()
         return {"discriminator": judged, "l1": l1}
 
@@ -106,7 +106,8 @@ class Block(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the input and what the layers make of it."""
-        return images + self.layers(images)
+        changed: Tensor = images + self.layers(images)
+        return changed
 
 
 class UNet(nn.Module):
@@ -133,7 +134,8 @@ class UNet(nn.Module):
         features = skips.pop()
         for level in range(len(self.up) - 1, 0, -1):
             features = torch.cat([self.up[level](features), skips[level]], 1)
-        return self.up[0](features)
+        translated: Tensor = self.up[0](features)
+        return translated
 
 
 def discriminator(width: int, inputs: int = 1) -> nn.Sequential:

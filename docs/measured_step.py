@@ -26,7 +26,7 @@ from refbench.datasets.nifti import read_head, read_label
 from refbench.datasets.phantom import Phantom
 from refbench.errors import DataError
 from refbench.registry import Registry
-from refbench.types import Head, Voxels
+from refbench.types import AnonymizedHead, Head, Voxels
 
 UNITS_PER_MB = 1024 * 1024 if sys.platform == "darwin" else 1024
 
@@ -95,7 +95,7 @@ def release(folder: Path, name: str) -> dict[str, Any]:
     anonymizer = _anonymizer(name, {})
     head = _head(folder, *(anonymizer.needs() & {"brain"}))
     released = anonymizer.anonymize(head, np.random.default_rng(0))
-    _write(folder / "native.nii", getattr(released, "head", released).voxels, head)
+    _write(folder / "native.nii", (released.head if isinstance(released, AnonymizedHead) else released).voxels, head)
     return {}
 
 
