@@ -11,7 +11,7 @@ from typing import Annotated, Any, NoReturn, Optional
 import typer
 from rich.text import Text
 
-from refbench import __version__, cli_anonymizers, cli_attackers, cli_check
+from refbench import __version__, cli_anonymizers, cli_attackers, cli_check, cli_data
 from refbench.cli_common import CANNOT, FAILURES, INTERRUPTED, OK, StoreOption, errors, output
 from refbench.errors import DataError, RefbenchError, SuiteError
 from refbench.registry import KINDS, Registry, closest
@@ -201,6 +201,7 @@ def schema() -> None:
 
 for command in (cli_anonymizers.anonymize, cli_anonymizers.qc, cli_attackers.curves, cli_check.check):
     app.command()(command)
+app.add_typer(cli_data.app, name="data")
 
 
 def _refuse(message: str) -> NoReturn:

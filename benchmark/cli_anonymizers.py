@@ -28,8 +28,9 @@ def anonymize(
 ) -> None:
     """Hide the faces of heads on disk: same grid, header and data type, with a mask and a record beside each.
 
-    The same command again goes on where it was stopped. Each release is checked, whatever the anonymizer; look at what
-    is reported before you share anything.
+    Of a BIDS data set a BIDS derivative is made, of its T1-weighted heads alone. The same command again goes on where
+    it was stopped. Each release is checked, whatever the anonymizer; look at what is reported before you share
+    anything.
     """
     from refbench.anonymize_files import anonymize_files
     from refbench.anonymize_head import Method
@@ -52,6 +53,8 @@ def anonymize(
         output.print(
             f"{summary.left_out} other NIfTI file(s) of the data set were left out: their faces are not hidden"
         )
+    if summary.derivative:
+        output.print("a BIDS derivative of heads alone: participants.tsv and all else that may identify was left out")
     if set(counts) - {"ok"}:
         raise typer.Exit(FAILURES)
 

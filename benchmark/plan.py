@@ -9,13 +9,11 @@ from typing import Any
 
 from refbench.attackers.base import Attacker
 from refbench.attackers.options import NetworkAttacker
-from refbench.datasets.base import Dataset, Scan
-from refbench.errors import DataError
+from refbench.cohort import Cohort, list_cohort
 from refbench.fingerprint import code_fingerprint, digest
 from refbench.job import Job
 from refbench.preparation import PlannedScan, ScanBuilder
 from refbench.share import nested_order
-from refbench.split import lonely_sites, split_subjects
 from refbench.store import FileHashes, Store
 from refbench.suite import Chosen, Suite
 
@@ -51,6 +49,8 @@ class Plan:
     """All jobs of a suite.
 
     Attributes:
+        cohort: who takes part, and in which part of the split.
+        scans: theirs, in order.
         average: the average head of the training subjects, where an anonymizer wants it.
         releases: per anonymizer, the score jobs of what was released, without attack (one per metric).
         tested: per anonymizer, the test scans whose slices exist, in the order of every array of test images.
@@ -58,6 +58,7 @@ class Plan:
     """
 
     suite: Suite
+    cohort: Cohort
     scans: tuple[PlannedScan, ...]
     average: Job | None
     releases: tuple[tuple[Job, ...], ...]
@@ -90,29 +91,28 @@ class Plan:
                 yield from shard
 
 
-def build_plan(suite: Suite, store: Store) -> Plan:
+def build_plan(suite: Suite, store: Store, cohort: Cohort | None = None) -> Plan:
     """Lay out every job of a suite, given what has failed so far.
 
     Scans whose preparation failed are left out of the trainings and tests that would need them; a plan made before
     anything ran assumes that all goes well.
 
+    Args:
+        suite: what to run.
+        store: what is there already.
+        cohort: that of an earlier plan of the same run, so that a file that vanished since then costs its own subject
+            and redraws nobody; listed anew if not given.
+
     Raises:
-        DataError: the dataset cannot be listed, or nobody is left for a part of the split.
+        DataError: the dataset cannot be listed or split, nobody is left for a part of the split, or one head is in
+            two parts.
     """
-    dataset = suite.dataset.plugin
-    assert isinstance(dataset, Dataset)
-    scans = dataset.scans()
-    sites = {scan.subject: scan.site for scan in scans}
-    _check_scans(scans)
-    parts = split_subjects(sites, suite.file.split)
-    notes = [f"site {site} has one subject, who trains: no figures for {site}" for site in lonely_sites(sites)]
-    hashes = FileHashes(store)
     everything = (suite.dataset, *suite.anonymizers, *suite.attackers, *suite.metrics)
     identities = {(chosen.kind, chosen.label): _plugin_identity(chosen) for chosen in everything}
     failed = store.failed()
-    preparing = ScanBuilder(suite, identities, hashes)
-    prepared = [preparing.prepare(scan, parts[scan.subject]) for scan in scans if scan.subject in parts]
-    hashes.save()
+    preparing = ScanBuilder(suite, identities, FileHashes(store))
+    cohort = cohort or list_cohort(suite, preparing)
+    prepared = cohort.scans
     training = [item for item in prepared if item.part == "train" and not _failed((item.head, item.register), failed)]
     average = preparing.average(training)
     planned = tuple(preparing.release(item, average) for item in prepared)
@@ -131,18 +131,7 @@ def build_plan(suite: Suite, store: Store) -> Plan:
         for attacker in range(len(suite.attackers))
         for seed in suite.file.seeds
     )
-    return Plan(suite, planned, average, releases, cells, tested, tuple(notes))
-
-
-def _check_scans(scans: Sequence[Scan]) -> None:
-    seen: dict[tuple[str, str], Scan] = {}
-    site_of: dict[str, str] = {}
-    for scan in scans:
-        if (scan.subject, scan.session) in seen:
-            raise DataError(f"subject {scan.subject} session {scan.session} stands twice in the dataset")
-        seen[scan.subject, scan.session] = scan
-        if site_of.setdefault(scan.subject, scan.site) != scan.site:
-            raise DataError(f"subject {scan.subject} is listed at two sites: {site_of[scan.subject]} and {scan.site}")
+    return Plan(suite, cohort, planned, average, releases, cells, tested, cohort.notes(failed))
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from refbench.anonymizers.registration import registration_versions
 from refbench.datasets.base import Dataset, Scan
 from refbench.fingerprint import code_fingerprint
 from refbench.job import Job
-from refbench.split import Part
+from refbench.split_options import Part
 from refbench.store import FileHashes
 from refbench.suite import Chosen, Suite
 

@@ -5,6 +5,7 @@ A run's folder holds plain tables and no images:
     scores.parquet   one row per image x condition x metric x region, unrounded
     cells.csv        one row per anonymizer x attacker x seed: how it ended
     subjects.csv     one row per scan x anonymizer: part of the split, outcome of the anonymization
+    split.csv        one row per subject of the dataset: site, part (empty: left out), and what is to be said
     suite.yaml       as it was run; run.json: when, on what, with which versions; jobs.json: label to key
 """
 
@@ -19,12 +20,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from refbench.cohort import split_csv
 from refbench.errors import RefbenchError
 from refbench.fingerprint import canonical_json, digest
 from refbench.job import Job
 from refbench.plan import Cell, Plan
 from refbench.preparation import PlannedScan
-from refbench.store import Store, write_atomically
+from refbench.store import FileHashes, Store, write_atomically
 from refbench.suite import Chosen, Suite
 
 NO_ATTACK = ""
@@ -45,17 +47,26 @@ class Run:
 def run_folder(suite: Suite, store: Store) -> Path:
     """One folder per suite and content of the suite: running it again continues in the same folder."""
     meaning = suite.file.model_dump(mode="json", exclude={"description", "limits"})
+    if (table := split_csv(suite)) is not None:  # what it says counts, not where it lies
+        meaning["split"]["csv"] = FileHashes(store).digest(table)
     return store.root / "runs" / f"{suite.name}-{digest(meaning)[:8]}"
 
 
 def write_results(plan: Plan, store: Store, info: dict[str, Any]) -> Run:
-    """Collect what the jobs of a plan left, and write the tables of the run."""
+    """Collect what the jobs of a plan left, and write the tables of the run.
+
+    `info` gets what is known of the split: its options, how many people are in each part, and its digest.
+    """
     folder = run_folder(plan.suite, store)
     folder.mkdir(parents=True, exist_ok=True)
     scores, cells, subjects = score_table(plan, store), cell_table(plan, store), subject_table(plan, store)
+    options = plan.suite.file.split.model_dump(mode="json", exclude={"csv"})
+    split = plan.cohort.split
+    info = info | {"split": {**options, "people": split.people(), "digest": split.digest}}
     write_atomically(folder / "scores.parquet", scores.to_parquet(index=False))
     write_atomically(folder / "cells.csv", cells.to_csv(index=False))
     write_atomically(folder / "subjects.csv", subjects.to_csv(index=False))
+    write_atomically(folder / "split.csv", split_table(plan, store).to_csv(index=False))
     write_atomically(folder / "suite.yaml", plan.suite.text)
     write_atomically(folder / "jobs.json", json.dumps({job.label: job.key for job in plan.jobs()}, indent=0))
     write_atomically(folder / "run.json", json.dumps(info, indent=1))
@@ -225,6 +236,27 @@ def subject_table(plan: Plan, store: Store) -> pd.DataFrame:
                     "seconds": (store.status(item.anonymized[number].key) or {}).get("seconds"),
                 }
             )
+    return pd.DataFrame(rows)
+
+
+def split_table(plan: Plan, store: Store) -> pd.DataFrame:
+    """Everybody's part as the split decided, and what came of it; a later suite can take it as its own split."""
+    split = plan.cohort.split
+    remarks = {subject: [f"left out: {why}"] for subject, why in split.left_out.items()}
+    for subject, other in plan.cohort.copies.items():
+        remarks.setdefault(subject, []).append(other)
+    for item in plan.scans:
+        if (failure := store.failure(item.head.key)) is not None:
+            remarks.setdefault(item.scan.subject, []).append(f"{item.scan.who} excluded: {failure['error']}")
+    rows = [
+        {
+            "subject": subject,
+            "site": site,
+            "part": split.parts.get(subject, ""),
+            "note": "; ".join(remarks.get(subject, ())),
+        }
+        for subject, site in split.sites.items()
+    ]
     return pd.DataFrame(rows)
 
 

@@ -61,7 +61,7 @@ def execute(
     store.sweep()
     plan = build_plan(suite, store)
     if _forget_failures(plan, store, everything=retry):
-        plan = build_plan(suite, store)
+        plan = build_plan(suite, store, plan.cohort)
     jobs = list(plan.jobs())
     cached = sum(store.has(job.key) for job in jobs)
     progress.planned(suite, len(jobs), cached)
@@ -79,7 +79,6 @@ def execute(
         "seconds": time.time() - started,
         "dataset": suite.dataset.label,
         "slices": suite.file.slices.model_dump(mode="json"),
-        "split": suite.file.split.model_dump(mode="json"),
         "selection": {"metric": suite.judge.label, "region": suite.file.selection.region},
         "training": suite.file.training.model_dump(mode="json"),
         "environment": environment(),
@@ -101,7 +100,7 @@ def _run_stages(plan: Plan, engine: LocalEngine, progress: Progress, kinds: set[
             if waiting:
                 progress.stage(stage.name, sum(map(len, waiting)))
                 engine.run(waiting, deep=len(stage.shards) if stage.deep else 0)
-                plan = build_plan(suite, store)
+                plan = build_plan(suite, store, plan.cohort)
     return plan
 
 

@@ -2,99 +2,141 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
 
 from refbench.errors import DataError
-from refbench.plugin import param
-
-Part = Literal["train", "validation", "test"]
-
-
-class SplitOptions(BaseModel):
-    """How subjects are divided.
-
-    `random` is seeded and stratified by site. `paper-guys` (Guys only) and `paper-all` are the founding paper's own:
-    the last 22 or 81 subjects in name order are tested; validation people are drawn from the others.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    method: Literal["random", "paper-guys", "paper-all"] = param("random", "how test subjects are found")
-    test: float = param(0.2, "subjects to test: a share below 1, or a number of people", gt=0)
-    validation: float = param(0.1, "subjects to validate: a share below 1, or a number of people", ge=0)
-    train: int | None = param(None, "at most so many subjects train; all that are left if not given", gt=0)
-    seed: int = param(0, "decides the draw", ge=0)
-
+from refbench.fingerprint import digest
+from refbench.registry import closest
+from refbench.split_draw import deal, draw
+from refbench.split_options import Part, SplitOptions
+from refbench.split_table import read_parts
 
 PAPER_TEST_SUBJECTS = {"paper-guys": 22, "paper-all": 81}
+REMEDIES = {
+    "random": "give the dataset more subjects, or lower split.test or split.validation",
+    "k-fold": "give the dataset more subjects, or lower split.folds or split.validation",
+    "leave-one-site-out": "give the dataset more subjects of other sites, or lower split.validation",
+    "csv": "correct the column `part` of the table",
+}
 
 
-def split_subjects(sites: dict[str, str], options: SplitOptions) -> dict[str, Part]:
+@dataclass(frozen=True)
+class Split:
+    """A cohort divided.
+
+    No job's key holds the digest, since keys hold what the split decides: a training's, the slices of those who train
+    and validate; an average head's, the heads of those who train; a reconstruction's and a score's, the slices of
+    those who are tested. So two splits share every job that they have in common.
+
+    Attributes:
+        sites: everybody of the dataset with their site, in its order.
+        parts: those who take part, in the same order: a person has one part.
+        left_out: all others, and why.
+    """
+
+    sites: Mapping[str, str]
+    parts: Mapping[str, Part]
+    left_out: Mapping[str, str]
+
+    @cached_property
+    def digest(self) -> str:
+        """Digest of who is in which part, and at which site; the dataset's order does not matter."""
+        return digest({subject: [self.sites[subject], part] for subject, part in self.parts.items()})
+
+    def people(self) -> dict[str, int]:
+        """How many are in each part, and left out."""
+        count = Counter(self.parts.values())
+        return {part: count[part] for part in ("train", "validation", "test")} | {"left out": len(self.left_out)}
+
+    def notes(self) -> list[str]:
+        """What the reader of a table should know. No names: tables are shared."""
+        said = [
+            f"{count} of {len(self.sites)} subjects left out: {why}"
+            for why, count in Counter(self.left_out.values()).items()
+        ]
+        present: dict[str, set[Part]] = {}
+        for subject, part in self.parts.items():
+            present.setdefault(self.sites[subject], set()).add(part)
+        tested = {site for site, parts in present.items() if "test" in parts}
+        size = Counter(self.sites[subject] for subject in self.parts)
+        for site in sorted(present):
+            if site in tested and "train" not in present[site]:
+                said.append(f"site {site} is tested, and nobody there trains")
+            elif site not in tested and size[site] == 1:
+                said.append(f"site {site} has one subject, who is not tested: no figures for {site}")
+        return said
+
+
+def split_subjects(sites: Mapping[str, str], options: SplitOptions, table: Path | None = None) -> Split:
     """Give every subject a part.
 
     Args:
         sites: subject to site, in the dataset's order.
         options: how.
-
-    Returns:
-        Subject to part. With `paper-guys`, subjects of other sites are left out; so are those beyond `train`.
+        table: where `options.csv` lies; as it is written if not given.
 
     Raises:
-        DataError: nobody is left to train or to test.
+        DataError: nobody is left to train or to test, no such site, or an unusable table.
     """
-    rng = np.random.default_rng(options.seed)
-    if options.method == "paper-guys":
-        sites = {subject: site for subject, site in sites.items() if site == "Guys"}
-    if options.method == "random":
-        test = _draw(sites, _count(options.test, len(sites)), rng)
+    if options.method == "csv":
+        table = table or options.csv
+        assert table is not None
+        parts = read_parts(table, sites)
+        left_out = {subject: f"no part in {table.name}" for subject in sites if subject not in parts}
     else:
-        test = sorted(sites)[-PAPER_TEST_SUBJECTS[options.method] :]
-    rest = {subject: site for subject, site in sites.items() if subject not in set(test)}
-    validation = _draw(rest, _count(options.validation, len(sites)), rng)
-    train = [subject for subject in rest if subject not in set(validation)]
-    if options.train is not None and len(train) > options.train:
-        train = _draw({subject: sites[subject] for subject in train}, options.train, rng, spare=0)
-    if not train or not test:
+        parts, left_out = _drawn(sites, options)
+    split = Split(sites, {subject: parts[subject] for subject in sites if subject in parts}, left_out)
+    people = split.people()
+    if not people["train"] or not people["test"]:
+        remedy = REMEDIES.get(options.method, "give the dataset more subjects, or lower split.validation")
+        source = f"{options.method} ({table.name})" if table else options.method
         raise DataError(
-            f"split {options.method}: {len(sites)} subject(s) leave {len(train)} to train, {len(validation)} to "
-            f"validate and {len(test)} to test; give the dataset more subjects, or lower split.test or split.validation"
+            f"split {source}: {len(parts)} subject(s) leave {people['train']} to train, {people['validation']} to "
+            f"validate and {people['test']} to test; {remedy}"
         )
-    parts: dict[str, Part] = {}
-    for subject in sites:
-        for part, members in (("train", train), ("validation", validation), ("test", test)):
-            if subject in members:
-                parts[subject] = part  # type: ignore[assignment]
-    return parts
+    return split
 
 
-def lonely_sites(sites: dict[str, str]) -> list[str]:
-    """Sites with a single subject: nobody there can be tested by an attacker that knows the site."""
-    members = list(sites.values())
-    return sorted(site for site in set(members) if members.count(site) == 1)
+def _drawn(sites: Mapping[str, str], options: SplitOptions) -> tuple[dict[str, Part], dict[str, str]]:
+    """Parts, and who is left out and why."""
+    rng = np.random.default_rng(options.seed)
+    pool, left_out = dict(sites), dict[str, str]()
+    if options.method == "paper-guys":
+        pool = {subject: site for subject, site in sites.items() if site == "Guys"}
+        left_out = {subject: "not of the site Guys" for subject in sites if subject not in pool}
+    test = _tested(pool, options, rng)
+    rest = {subject: site for subject, site in pool.items() if subject not in test}
+    validation = set(draw(rest, _count(options.validation, len(pool)), rng))
+    train = {subject: site for subject, site in rest.items() if subject not in validation}
+    if options.train is not None and len(train) > options.train:
+        kept = set(draw(train, options.train, rng, spare=0))
+        left_out |= {subject: f"{options.train} others train" for subject in train if subject not in kept}
+        train = {subject: site for subject, site in train.items() if subject in kept}
+    members: dict[Part, Sequence[str]] = {"train": [*train], "validation": [*validation], "test": [*test]}
+    return {subject: part for part, people in members.items() for subject in people}, left_out
+
+
+def _tested(pool: Mapping[str, str], options: SplitOptions, rng: np.random.Generator) -> frozenset[str]:
+    if options.method == "random":
+        return frozenset(draw(pool, _count(options.test, len(pool)), rng))
+    if options.method == "k-fold":
+        return frozenset(deal(pool, options.folds, rng)[options.fold])
+    if options.method == "leave-one-site-out":
+        there = set(pool.values())
+        if options.site not in there:
+            raise DataError(f"split.site: no subject is at a site {options.site!r}{closest(str(options.site), there)}")
+        return frozenset(subject for subject, site in pool.items() if site == options.site)
+    # The names of IXI's files begin with their subject, so both have one order.
+    return frozenset(sorted(pool)[-PAPER_TEST_SUBJECTS[options.method] :])
 
 
 def _count(asked: float, total: int) -> int:
     if asked >= 1:
         return round(asked)
     return max(1, round(asked * total)) if asked > 0 else 0
-
-
-def _draw(sites: dict[str, str], count: int, rng: np.random.Generator, spare: int = 1) -> list[str]:
-    """Draw `count` subjects so that every site stands for itself and gives its share, and keeps at least `spare`."""
-    members = {site: [s for s, own in sites.items() if own == site] for site in sorted(set(sites.values()))}
-    open_places = {site: len(people) - spare for site, people in members.items()}
-    count = min(count, sum(open_places.values()))
-    shares = {site: count * len(people) / len(sites) for site, people in members.items()}
-    given = dict.fromkeys(members, 0)
-    for _ in range(count):
-        able = [site for site in members if given[site] < open_places[site]]
-        # First a site that nobody stands for yet, then the one that is furthest below its share.
-        neediest = max(able, key=lambda site: (given[site] == 0, shares[site] - given[site]))
-        given[neediest] += 1
-    drawn: list[str] = []
-    for site, people in members.items():
-        drawn += [people[i] for i in sorted(rng.permutation(len(people))[: given[site]])]
-    return sorted(drawn, key=list(sites).index)

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from refbench.plugin import param
 from refbench.slicing import SliceOptions
-from refbench.split import SplitOptions
+from refbench.split_options import SplitOptions
 
 RegionName = Literal["front_half", "whole", "face", "changed"]
 METRICS = ("correlation", "ssim")

@@ -21,6 +21,7 @@ from refbench.anonymize_head import HeadRecord, Method, anonymize_file
 from refbench.anonymizers.base import Anonymizer
 from refbench.anonymizers.blur import Blur
 from refbench.anonymizers.template import template_head
+from refbench.datasets.bids import Bids
 from refbench.datasets.nifti import read_head
 from refbench.errors import DataError, PluginError, RefbenchError, Unavailable
 from refbench.nifti_tree import head_files
@@ -141,7 +142,9 @@ def tree(folder: Path) -> list[str]:
 def test_one_head_to_a_file_or_into_a_folder(tmp_path: Path, write: Callable[..., Path]) -> None:
     source = write("in/jane.nii.gz")
     summary, log = run(source, tmp_path / "out/hidden.nii.gz")
-    assert tree(tmp_path / "out") == ["hidden.nii.gz", "hidden_anonymized.json", "hidden_changed.nii.gz"]
+    assert tree(tmp_path / "out") == [
+        f"hidden{end}" for end in (".json", ".nii.gz", "_anonymized.json", "_changed.nii.gz")
+    ]
     assert (log.plan, log.ended_heads, summary.left_out) == ((1, 0), ["jane.nii.gz"], 0)
     before, after = read_head(source), read_head(tmp_path / "out/hidden.nii.gz")
     changed = read_head(tmp_path / "out/hidden_changed.nii.gz").voxels > 0
@@ -174,8 +177,8 @@ def test_a_folder_is_mirrored_with_a_table(tmp_path: Path, write: Callable[..., 
     summary, _ = run(tmp_path / "in", tmp_path / "out")
     assert tree(tmp_path / "out") == [
         SUMMARY_NAME,
-        *("b.nii.gz", "b_anonymized.json", "b_changed.nii.gz"),
-        *("site/a.nii", "site/a_anonymized.json", "site/a_changed.nii.gz"),
+        *("b.json", "b.nii.gz", "b_anonymized.json", "b_changed.nii.gz"),
+        *("site/a.json", "site/a.nii", "site/a_anonymized.json", "site/a_changed.nii.gz"),
     ]
     with (tmp_path / "out" / SUMMARY_NAME).open() as stream:
         rows = list(csv.DictReader(stream))
@@ -198,7 +201,57 @@ def test_of_a_bids_data_set_only_raw_t1w_heads(tmp_path: Path, write: Callable[.
     summary, _ = run(tmp_path / "in", tmp_path / "out")
     assert [record.file for record in summary.records] == wanted
     assert summary.left_out == len(others)
-    assert [name for name in tree(tmp_path / "out") if ".nii" in name and "changed" not in name] == wanted
+    assert [name for name in tree(tmp_path / "out") if "T1w.nii" in name] == [
+        name.replace("_T1w", "_desc-anonymized_T1w") for name in wanted
+    ]
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_bids_data_set_becomes_a_derivative(tmp_path: Path, write: Callable[..., Path]) -> None:
+    write("in/sub-01/anat/sub-01_T1w.nii.gz")
+    write("in/sub-bad/anat/sub-bad_T1w.nii.gz", 1)
+    (tmp_path / "in/participants.tsv").write_text("participant_id\tbirthday\nsub-01\t2000-01-01\n")
+    summary, _ = run(tmp_path / "in", tmp_path / "out", shade(error="data"))
+    assert summary.derivative
+    released = [
+        *("sub-01/anat/sub-01_desc-anonymized_T1w.json", "sub-01/anat/sub-01_desc-anonymized_T1w.nii.gz"),
+        "sub-01/anat/sub-01_desc-anonymized_T1w_anonymized.json",
+        "sub-01/anat/sub-01_mod-T1w_desc-anonymized_defacemask.nii.gz",
+    ]
+    own = [".bidsignore", SUMMARY_NAME, "dataset_description.json", "defacemask.json"]
+    failed = "sub-bad/anat/sub-bad_desc-anonymized_T1w_anonymized.json"
+    assert tree(tmp_path / "out") == [*own, *released, failed]
+
+    heads = Bids(path=tmp_path / "out")
+    (scan,) = heads.scans()
+    assert scan.files[0].name == "sub-01_desc-anonymized_T1w.nii.gz"
+    np.testing.assert_array_equal(heads.load(scan).voxels, read_head(tmp_path / "out" / released[1]).voxels)
+
+    (tmp_path / "out/dataset_description.json").write_text('{"Name": "mine"}')
+    with pytest.raises(RefbenchError, match="belongs to another data set"):
+        run(tmp_path / "in", tmp_path / "out")
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_sidecar_that_an_interruption_cost_is_written_later(tmp_path: Path, write: Callable[..., Path]) -> None:
+    source = write("in/a.nii.gz")
+    run(source, tmp_path / "out")
+    before = (tmp_path / "out/a.json").read_bytes()
+    (tmp_path / "out/a.json").unlink()
+    _, log = run(source, tmp_path / "out")
+    assert log.ended_heads == []
+    assert (tmp_path / "out/a.json").read_bytes() == before
+
+    run(source, tmp_path / "out", shade(level=0))  # nothing is released: nothing says it was
+    assert tree(tmp_path / "out") == ["a_anonymized.json"]
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_json_file_of_somebody_else_is_never_written_over(tmp_path: Path, write: Callable[..., Path]) -> None:
+    source = write("in/a.nii.gz")
+    (tmp_path / "in/b.json").write_text("{}")
+    with pytest.raises(RefbenchError, match=r"b\.json: is there already"):
+        run(source, tmp_path / "in/b.nii.gz")
 
 
 @pytest.mark.usefixtures("quick")
@@ -286,7 +339,7 @@ def test_without_a_face_nothing_is_written_unless_asked(tmp_path: Path, write: C
     summary, _ = run(tmp_path / "in", tmp_path / "out")
     assert [record.outcome for record in summary.records] == ["no face found", "ok"]
     assert "no face was found" in summary.records[0].note
-    assert tree(tmp_path / "out")[1:3] == ["faceless_anonymized.json", "jane.nii.gz"]
+    assert tree(tmp_path / "out")[1:3] == ["faceless_anonymized.json", "jane.json"]
     _, log = run(tmp_path / "in", tmp_path / "out")
     assert log.ended_heads == []
 

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
 from refbench.datasets.base import Dataset, Scan
-from refbench.datasets.files import check_unique, facts, find_files, read_table
+from refbench.datasets.files import check_unique, find_files
+from refbench.datasets.ixi_people import People, read_people
+from refbench.datasets.ixi_source import NAME, SPREADSHEET
+from refbench.datasets.ixi_tar import unpacked
 from refbench.errors import DataError
 from refbench.plugin import param
 from refbench.types import Head
 
 Site = Literal["Guys", "HH", "IOP"]
 
-NAME = re.compile(r"(?P<id>(?P<subject>IXI\d{3})-(?P<site>Guys|HH|IOP)-\d{4})-T1\.nii(\.gz)?")
-TABLE = "participants.csv"
+FOLDERS = ("", "T1", "IXI-T1")
+TABLES = ("participants.csv", "IXI.csv", SPREADSHEET)
 REGIONS = "brain_regions"
 
 
@@ -25,10 +27,12 @@ class IXI(Dataset):
 
     Sites are Guy's Hospital (`Guys`, Philips 1.5 T), Hammersmith Hospital (`HH`, Philips 3 T) and the Institute of
     Psychiatry (`IOP`, GE 1.5 T). Files are known by IXI's own names, `IXI013-HH-1212-T1.nii.gz`, in the folder or in
-    its subfolder `T1`; whatever else lies there (T2, PD, angiograms) is passed over. Each subject came once.
+    its subfolder `IXI-T1` or `T1`; whatever else lies there (T2, PD, angiograms) is passed over. Each subject came
+    once. `IXI-T1.tar` itself is unpacked the first time, into the folder `IXI-T1` beside it.
 
-    Age and sex come from a table with columns `id` (`IXI013-HH-1212`), `age` (years) and `sex`: `csv`, or else a
-    `participants.csv` in the folder or beside it. Who is not in it just has no age and sex.
+    Age and sex come from the project's spreadsheet, or from a table with columns `id` (`IXI013-HH-1212`), `age` (years)
+    and `sex`: `csv`, or else `participants.csv`, `IXI.csv` or `IXI.xls` in the folder or beside it. Who is not in it
+    just has no age and sex.
 
     Brain regions, where there are any (`IXI013-HH-1212-T1_regions.nii.gz`, above 0 = brain), come from a folder
     `brain_regions` in the folder or beside it; anonymizers are then checked against them.
@@ -36,8 +40,8 @@ class IXI(Dataset):
     Relative paths start at the folder of the suite file, or in Python at the current folder.
     """
 
-    path: Path = param(..., "folder of the files, or the one above their folder T1")
-    csv: Path | None = param(None, "table with columns `id`, `age`, `sex`; found by itself as participants.csv")
+    path: Path = param(..., "folder of the files, the one above their folder IXI-T1 or T1, or IXI-T1.tar")
+    csv: Path | None = param(None, "IXI.xls, or a table of `id`, `age`, `sex`; found by itself beside the files")
     sites: tuple[Site, ...] | None = param(None, "sites to take (Guys, HH, IOP); all when not given", min_length=1)
     limit: int | None = param(None, "take only the first subjects by file name, for trials", unit="subjects", ge=1)
 
@@ -45,7 +49,7 @@ class IXI(Dataset):
         """`brain` where there is a folder of brain regions.
 
         Raises:
-            DataError: missing folder.
+            DataError: missing folder, or an archive that cannot be unpacked.
         """
         return frozenset({"brain"} if self._regions(self._folder_of_files()) else ())
 
@@ -53,8 +57,8 @@ class IXI(Dataset):
         """One scan per subject, in order of file names.
 
         Raises:
-            DataError: missing folder, no T1 file of these sites in it, two of one subject, an unusable table, or brain
-                regions that one of them lacks.
+            DataError: missing folder, an archive that cannot be unpacked, no T1 file of these sites, two of one
+                subject, an unusable table, or brain regions that one of them lacks.
         """
         folder = self._folder_of_files()
         people, regions = self._people(folder), self._regions(folder)
@@ -62,7 +66,7 @@ class IXI(Dataset):
         for file in find_files(folder, "IXI*"):
             match = NAME.fullmatch(file.name)
             if match and (self.sites is None or match["site"] in self.sites):
-                person = people.get(match["id"], {})
+                person = people.get(match["subject"], {})
                 files = (file, _regions_of(file, regions)) if regions else (file,)
                 scans.append(Scan(subject=match["subject"], site=match["site"], files=files, facts=person))
         if not scans:
@@ -80,21 +84,21 @@ class IXI(Dataset):
 
     def _folder_of_files(self) -> Path:
         path = self.path.expanduser().absolute()
-        for folder in (path, path / "T1"):
+        if path.is_file():
+            return unpacked(path)
+        for folder in (path / name for name in FOLDERS):
             if folder.is_dir() and any(NAME.fullmatch(file.name) for file in folder.iterdir()):
                 return folder
         problem = "no file is named like IXI013-HH-1212-T1.nii.gz" if path.is_dir() else "no such folder"
-        raise DataError(f"{path}: {problem}. Set `path` to where IXI-T1.tar was unpacked.")
+        raise DataError(f"{path}: {problem}. Set `path` to the files of IXI-T1.tar; `refbench data ixi` gets them.")
 
     def _regions(self, folder: Path) -> Path | None:
         return next((place for place in (folder / REGIONS, folder.parent / REGIONS) if place.is_dir()), None)
 
-    def _people(self, folder: Path) -> dict[str, dict[str, str | float]]:
-        nearby = (folder / TABLE, folder.parent / TABLE)
+    def _people(self, folder: Path) -> People:
+        nearby = (place / name for place in (folder, folder.parent) for name in TABLES)
         table = self.csv or next((file for file in nearby if file.is_file()), None)
-        if table is None:
-            return {}
-        return {row["id"]: facts(row, table) for row in read_table(table, ("id",)) if "id" in row}
+        return read_people(table.expanduser().absolute()) if table else {}
 
 
 def _regions_of(file: Path, regions: Path) -> Path:

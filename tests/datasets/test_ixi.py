@@ -7,6 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from refbench.datasets.ixi import IXI
+from refbench.datasets.ixi_people import read_people
 from refbench.errors import DataError
 
 NAMES = ("IXI013-HH-1212-T1.nii.gz", "IXI002-Guys-0828-T1.nii.gz", "IXI035-IOP-0873-T1.nii.gz")
@@ -47,6 +48,57 @@ def test_a_table_that_is_named_goes_before_the_one_found(folder: Path, tmp_path:
     assert IXI(path=folder, sites=("HH",), csv=folder / "mine.csv").scans()[0].facts == {"age": 2}
     with pytest.raises(DataError, match=r"gone\.csv: cannot be read"):
         IXI(path=folder, csv=folder / "gone.csv").scans()
+
+
+TABLE = """IXI_ID,"SEX_ID (1=m, 2=f)",HEIGHT,AGE
+2,2,160,35.5
+13,1,182,46.71
+13,1,182,46.71
+14,2,163,
+14,2,163,34.25
+35,1,170,50
+35,2,170,51
+999,1,0,
+"""
+PEOPLE = {
+    "IXI002": {"sex": "F", "age": 35.5},
+    "IXI013": {"sex": "M", "age": 46.71},
+    "IXI014": {"sex": "F", "age": 34.25},
+    "IXI035": {},
+    "IXI999": {"sex": "M"},
+}
+
+
+def test_the_project_s_spreadsheet_as_csv(folder: Path) -> None:
+    """Twice the same person, empty ages, somebody without a scan; and two rows that contradict each other."""
+    (folder / "IXI.csv").write_text(TABLE)
+    assert read_people(folder / "IXI.csv") == PEOPLE
+    assert {scan.subject: dict(scan.facts) for scan in IXI(path=folder).scans()} == {
+        "IXI002": {"age": 35.5, "sex": "F"},
+        "IXI013": {"age": 46.71, "sex": "M"},
+        "IXI035": {},
+    }
+
+
+def test_the_project_s_spreadsheet_as_it_is(folder: Path) -> None:
+    pytest.importorskip("python_calamine")
+    (folder.parent / "IXI.xls").write_bytes(Path(__file__).with_name("made_up_IXI.xls").read_bytes())
+    assert read_people(folder.parent / "IXI.xls") == PEOPLE
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("IXI.csv", b"IXI_ID,AGE\n2,old\n", r"IXI\.csv: the age `old` is not a number"),
+        ("IXI.csv", b"NAME,AGE\n2,3\n", r"IXI\.csv: no column `id` or `ixi_id`"),
+        ("IXI.xls", b"<html>moved</html>", r"IXI\.xls: not a readable \.xls file"),
+        ("IXI.xls", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600), r"IXI\.xls: not a readable \.xls file"),
+    ],
+)
+def test_spreadsheets_that_cannot_be_used(folder: Path, name: str, content: bytes, message: str) -> None:
+    (folder / name).write_bytes(content)
+    with pytest.raises(DataError, match=message):
+        IXI(path=folder).scans()
 
 
 def test_sites_and_limit(folder: Path) -> None:

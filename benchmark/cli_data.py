@@ -1,0 +1,181 @@
+"""The commands about data: `data ixi` and `data verify`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Optional
+
+import typer
+from rich.text import Text
+
+from refbench.cli_common import FAILURES, INTERRUPTED, errors, output
+from refbench.datasets.ixi_source import ARCHIVE, ARCHIVE_BYTES, LICENCE, PAGE, SOURCE, SPREADSHEET, SUBJECTS
+
+if TYPE_CHECKING:
+    from refbench.datasets.base import Dataset
+    from refbench.verify import Verdict
+
+app = typer.Typer(help="Get data sets, and check that every file can be used.", no_args_is_help=True)
+
+JobsOption = Annotated[Optional[int], typer.Option(min=1, help="Scans side by side [default: one per core]")]  # noqa: UP045
+
+
+@app.command()
+def ixi(
+    folder: Annotated[Path, typer.Argument(metavar="DEST", help="Folder that gets IXI-T1/, IXI-T1.tar and IXI.xls")],
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    source: Annotated[str, typer.Option(metavar="URL", help="A mirror: where IXI-T1.tar and IXI.xls lie")] = SOURCE,
+    any_checksum: Annotated[bool, typer.Option("--any-checksum", help="Take what a mirror packed anew.")] = False,
+    jobs: JobsOption = None,
+) -> None:
+    """Download IXI's T1 heads and the table of ages, unpack them and check every file.
+
+    The same command again goes on where the last one ended. Nothing is asked of the network before you agree.
+    """
+    from refbench.datasets.ixi import IXI
+    from refbench.download_ixi import download_ixi
+
+    for line in (
+        f"IXI: T1-weighted heads of {SUBJECTS} people ({ARCHIVE}), their ages and sexes ({SPREADSHEET})",
+        f"size     about {ARCHIVE_BYTES / 1e9:.1f} GB to download and as much again to unpack",
+        f"from     {source}",
+        f"to       {folder.expanduser().absolute()}",
+        f"licence  {LICENCE}; acknowledge {PAGE}",
+        "These are real people, and their faces can be seen: keep the files to yourself.",
+    ):
+        output.print(Text(line), soft_wrap=True)
+    if not yes:
+        typer.confirm("Download?", abort=True)
+    try:
+        with _Bars() as bars:
+            heads = download_ixi(folder, bars, source=source, any_checksum=any_checksum)
+    except KeyboardInterrupt:
+        errors.print("Stopped. What has come is kept; the same command goes on from there.")
+        raise typer.Exit(INTERRUPTED) from None
+    _show(_verified(IXI(path=heads), (), jobs))
+    output.print(Text(f"in a suite: dataset: {{ixi: {{path: {heads}}}}}"), soft_wrap=True)
+    if (heads.parent / ARCHIVE).exists():
+        output.print(Text(f"{heads.parent / ARCHIVE} is no longer needed."), soft_wrap=True)
+
+
+@app.command()
+def verify(
+    what: Annotated[str, typer.Argument(help="A suite, whose dataset is meant; or a folder of scans, or IXI-T1.tar")],
+    dataset: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="How a folder is read: ixi, bids, folder or another dataset [default: by what lies in it]"),
+    ] = None,
+    jobs: JobsOption = None,
+) -> None:
+    """Read every scan, and name each file that is truncated, damaged or no head, or differs from most of its site.
+
+    Exit code 3 if any cannot be used. Files that only differ are named, too.
+    """
+    from refbench.datasets.base import Dataset
+    from refbench.suite import load_suite
+
+    path = Path(what).expanduser()
+    if dataset is None and not path.is_dir() and path.suffix != ".tar":
+        suite = load_suite(what)
+        assert isinstance(suite.dataset.plugin, Dataset)
+        verdict = _verified(suite.dataset.plugin, suite.plugin_files, jobs)
+    else:
+        verdict = _verified(_dataset(dataset or _kind(path), path), (), jobs)
+    _show(verdict)
+
+
+def _kind(path: Path) -> str:
+    """Which dataset reads what lies there."""
+    from refbench.datasets.ixi import IXI
+    from refbench.errors import DataError
+
+    if (path / "dataset_description.json").is_file():
+        return "bids"
+    try:
+        IXI(path=path).label_names()
+    except DataError:
+        return "folder" if path.is_dir() else "ixi"
+    return "ixi"
+
+
+def _dataset(name: str, path: Path) -> Dataset:
+    from refbench.datasets.base import Dataset
+    from refbench.errors import SuiteError
+    from refbench.registry import Registry
+
+    plugin_class = Registry.discover().find("dataset", name).load()
+    if "path" not in plugin_class.model_fields:
+        raise SuiteError(f"the dataset {name} reads no folder. Give a suite that uses it.")
+    # Anywhere below, and each file for itself: who they are matters to a suite only.
+    anyone = {"glob": "**/*.nii*", "pattern": "(?P<subject>.*)"} if name == "folder" else {}
+    dataset = plugin_class.model_validate({"path": path, **anyone})
+    assert isinstance(dataset, Dataset)
+    return dataset
+
+
+def _verified(dataset: Dataset, plugin_files: tuple[Path, ...], jobs: int | None) -> Verdict:
+    from refbench.progress import Counting
+    from refbench.verify import verify as verify_dataset
+
+    with Counting(output, "check") as counting:
+        return verify_dataset(
+            dataset, jobs=jobs or os.cpu_count() or 1, plugin_files=plugin_files, progress=counting.at
+        )
+
+
+def _show(verdict: Verdict) -> None:
+    for message in verdict.unusual:
+        output.print(Text(f"  ! {message}"), soft_wrap=True)
+    for message in verdict.unusable:
+        errors.print(Text(f"  ✗ {message}"), soft_wrap=True)
+    good = verdict.checked - len(verdict.unusable)
+    output.print(
+        f"{verdict.checked} scan(s): {good} can be used, {len(verdict.unusable)} cannot; "
+        f"{len(verdict.unusual)} of another shape or voxel size than most",
+        soft_wrap=True,
+    )
+    if verdict.unusable:
+        raise typer.Exit(FAILURES)
+
+
+class _Bars:
+    """Shows a download and an unpacking; see `refbench.download_ixi.Listener`. Lines where there is no terminal."""
+
+    def __init__(self) -> None:
+        from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+        from rich.progress import TransferSpeedColumn as Speed
+
+        words = TextColumn("  {task.description}")
+        columns = (words, BarColumn(bar_width=24), DownloadColumn(), Speed(), TimeRemainingColumn())
+        self.bars = Progress(*columns, console=output, transient=True, disable=not output.is_terminal)
+
+    def __enter__(self) -> _Bars:
+        self.bars.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.bars.stop()
+
+    def downloading(self, name: str) -> Callable[[int, int | None], object]:
+        """A line and a bar of bytes, once any come."""
+        bar = None
+
+        def told(done: int, total: int | None) -> None:
+            nonlocal bar
+            if bar is None:
+                self.bars.console.print(f"downloading {name}")
+                bar = self.bars.add_task(name)
+            self.bars.update(bar, completed=done, total=total)
+
+        return told
+
+    def unpacking(self, name: str) -> Callable[[int, int], object]:
+        """A line; it takes seconds."""
+        self.bars.console.print(f"unpacking {name}")
+        return lambda done, total: None
+
+    def remark(self, text: str) -> None:
+        """A line."""
+        self.bars.console.print(Text(f"note: {text}"), soft_wrap=True)

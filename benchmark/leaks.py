@@ -1,0 +1,45 @@
+"""The same head under two names: no attacker may have seen whom it is tested on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from refbench.errors import DataError
+from refbench.fingerprint import digest
+from refbench.preparation import PreparedScan
+
+
+def copies(prepared: Iterable[PreparedScan]) -> dict[str, str]:
+    """Scans that are the same bytes as an earlier one, by content and whatever their names say.
+
+    Compared are the content of a scan's first file (the head itself) and its recipe: virtual people made from one
+    source differ in the latter, on purpose. A file that was compressed anew is another file here.
+
+    Returns:
+        Subject to what it is a copy of, for tables; within one part a copy is odd, but nothing leaks.
+
+    Raises:
+        DataError: two scans in different parts are the same; the message names their files and subjects.
+    """
+    first: dict[str, PreparedScan] = {}
+    found: dict[str, str] = {}
+    for item in prepared:
+        content = item.head.identity["files"][:1]
+        if any(text.startswith("unreadable") for text in content):
+            continue
+        other = first.setdefault(digest([content, item.scan.recipe]), item)
+        if other is item:
+            continue
+        if other.part != item.part:
+            raise DataError(
+                f"{_named(other)} and {_named(item)} are the same {'file' if content else 'head'}, in two parts of the "
+                "split: nobody may be tested by an attacker that has seen them. Take one of the two away, or give both "
+                "the same subject."
+            )
+        found[item.scan.subject] = f"same content as {other.scan.who}"
+    return found
+
+
+def _named(item: PreparedScan) -> str:
+    who = f"subject {item.scan.subject}, {item.part}"
+    return f"{item.scan.files[0]} ({who})" if item.scan.files else f"{item.head.label} ({who})"
