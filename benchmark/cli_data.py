@@ -34,7 +34,6 @@ def ixi(
 
     The same command again goes on where the last one ended. Nothing is asked of the network before you agree.
     """
-    from refbench.datasets.ixi import IXI
     from refbench.download_ixi import download_ixi
 
     for line in (
@@ -54,7 +53,7 @@ def ixi(
     except KeyboardInterrupt:
         errors.print("Stopped. What has come is kept; the same command goes on from there.")
         raise typer.Exit(INTERRUPTED) from None
-    _show(_verified(IXI(path=heads), (), jobs))
+    _show(_verified(_dataset("ixi", heads), (), jobs))
     output.print(Text(f"in a suite: dataset: {{ixi: {{path: {heads}}}}}"), soft_wrap=True)
     if (heads.parent / ARCHIVE).exists():
         output.print(Text(f"{heads.parent / ARCHIVE} is no longer needed."), soft_wrap=True)
@@ -88,13 +87,12 @@ def verify(
 
 def _kind(path: Path) -> str:
     """Which dataset reads what lies there."""
-    from refbench.datasets.ixi import IXI
     from refbench.errors import DataError
 
     if (path / "dataset_description.json").is_file():
         return "bids"
     try:
-        IXI(path=path).label_names()
+        _dataset("ixi", path).label_names()
     except DataError:
         return "folder" if path.is_dir() else "ixi"
     return "ixi"
