@@ -25,7 +25,7 @@ class Volume(PairedNetwork):
         "2d", "nothing but the slice itself in its channels: the network is three-dimensional"
     )
     depth: int = param(7, "neighbouring slices in a patch; the whole stack where it is no longer", unit="slices", ge=1)
-    width: int = param(16, "channels of the network's first level; they double three times", ge=1)
+    width: int = param(32, "channels of the network's first level; they double three times", ge=1)
     batch: int = param(4, "patches per step", ge=1)
     epochs: int = param(15, "passes over the training slices", ge=1)
     learning_rate: float = param(

@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import avg_pool2d, interpolate
+from torch.nn.functional import avg_pool2d, interpolate, pixel_shuffle, pixel_unshuffle
 
-from refbench.attackers.networks import NORM_EPSILON
+from refbench.attackers.networks import InstanceNorm
 
 MOST = 8
 """Channels double from level to level up to this many times the first."""
 
-FLAT = 2
-"""Halvings of rows and columns alone, which come first: slices mostly lie farther apart than their pixels."""
+FLAT = 1
+"""Levels below the first whose halving is of rows and columns alone: slices mostly lie farther apart than pixels."""
 
 
 class VolumeUNet(nn.Module):
     """An encoder and a decoder of two convolutions a level, whose skips are added; its last layer starts at 0.
 
-    The first convolution and those below the `FLAT` uppermost levels reach to the neighbouring slices (3 x 3 x 3); the
-    others, where the pixels are many and the neighbours' fine detail tells little, stay in their slice (1 x 3 x 3).
-    The first `FLAT` halvings are of rows and columns, the others of the slices, too; of an odd number of slices the
-    last stands for two, so that any number will do.
+    Blocks of 2 x 2 pixels become channels. The first convolution and those below the `FLAT + 1` uppermost levels reach
+    to the neighbouring slices (3 x 3 x 3); the others, where the pixels are many and the neighbours' fine detail tells
+    little, stay in their slice. The uppermost halvings are of rows and columns, the others of the slices, too; of an
+    odd number of slices the last stands for two, so that any number will do.
 
     Source: Cicek et al. 2016, "3D U-Net"; Isensee et al. 2021, "nnU-Net", methods, for kernels and halvings where
     slices lie far apart.
@@ -29,7 +29,7 @@ class VolumeUNet(nn.Module):
     Args:
         inputs: channels of what is seen.
         width: channels of the first level.
-        levels: of resolution; rows and columns must be multiples of 2 ** (levels - 1).
+        levels: of resolution below that of the pixels; rows and columns must be multiples of 2 ** levels.
     """
 
     def __init__(self, inputs: int, width: int, levels: int) -> None:
@@ -39,59 +39,100 @@ class VolumeUNet(nn.Module):
         self.rise = nn.ModuleList()
         self.up = nn.ModuleList()
         for level, outputs in enumerate(channels):
-            above = channels[level - 1] if level else inputs
-            reach = 3 if level >= FLAT else 1
-            self.down.append(
-                nn.Sequential(_layer(above, outputs, reach if level else 3), _layer(outputs, outputs, reach))
-            )
+            above = channels[level - 1] if level else 4 * inputs
+            deep = level > FLAT
+            self.down.append(_Level(above, outputs, deep or level == 0, deep))
             if level + 1 < levels:
-                self.rise.append(nn.Conv3d(channels[level + 1], outputs, 1))
-                self.up.append(nn.Sequential(_layer(outputs, outputs, reach), _layer(outputs, outputs, reach)))
-        self.last = nn.Conv3d(width, 1, (1, 3, 3), padding=(0, 1, 1))
+                self.rise.append(nn.Conv2d(channels[level + 1], outputs, 1))
+                self.up.append(_Level(outputs, outputs, deep, deep))
+        self.last = nn.Conv2d(width, 4, 3, padding=1)
         nn.init.zeros_(self.last.weight)
         nn.init.zeros_(self.last.bias)  # type: ignore[arg-type]  # it has one
 
-    def forward(self, volumes: Tensor) -> Tensor:
-        """Return [n, 1, k, h, w] for volumes [n, inputs, k, h, w] of any number k of slices."""
-        features = volumes
-        skips = []
+    def forward(self, slices: Tensor, count: int) -> Tensor:
+        """Return [n * count, 1, h, w] for slices [n * count, inputs, h, w] of n volumes, one volume after the other."""
+        features = pixel_unshuffle(slices, 2)
+        skips, counts = [], []
         for level, layers in enumerate(self.down):
-            features = layers(halved(features, level > FLAT) if level else features)
+            if level:
+                features = avg_pool2d(features, 2)
+            if level > FLAT:
+                features, count = halved(features, count), (count + 1) // 2
+            features = layers(features, count)
             skips.append(features)
+            counts.append(count)
         skips.pop()
         for level in reversed(range(len(self.up))):
-            skip = skips.pop()
-            risen = doubled(self.rise[level](features), skip.shape[2] if level >= FLAT else None)
-            features = self.up[level](risen + skip)
-        change: Tensor = self.last(features)
-        return change
+            features = interpolate(self.rise[level](features), scale_factor=2.0)
+            if level >= FLAT:
+                features = doubled(features, counts[level + 1], counts[level])
+            features = self.up[level](features + skips.pop(), counts[level])
+        return pixel_shuffle(self.last(features), 2)
 
 
-def halved(features: Tensor, slices_too: bool) -> Tensor:
-    """Means of 2 x 2 pixels and, of `slices_too`, of two slices: [n, c, k, h, w] to [n, c, (k + 1) // 2, h / 2, w / 2].
+class SliceConvolution(nn.Module):
+    """A convolution of a volume's slices, norm by instance, leaky ReLU.
 
-    Of an odd number of slices the last one counts twice. Torch has no deterministic gradient of its own `avg_pool3d` on
-    a GPU.
+    One that reaches to the neighbours is a convolution of three slices' channels: the same sums as 3 x 3 x 3. (Torch's
+    own Conv3d is slower on a CPU and, in bfloat16, its gradient destroys memory: torch 2.13, 16 channels, one slice of
+    112 x 80.)
     """
-    if slices_too:
-        if features.shape[2] % 2:
-            features = torch.cat([features, features[:, :, -1:]], dim=2)
-        features = 0.5 * (features[:, :, ::2] + features[:, :, 1::2])
-    flat = avg_pool2d(features.flatten(1, 2), 2)
-    return flat.reshape(*features.shape[:3], *flat.shape[2:])
+
+    def __init__(self, inputs: int, outputs: int, reaches: bool) -> None:
+        super().__init__()
+        self.reaches = reaches
+        self.convolution = nn.Conv2d((3 if reaches else 1) * inputs, outputs, 3, padding=1)
+        self.norm = InstanceNorm(outputs)
+        self.activation = nn.LeakyReLU(0.2, inplace=True)
+
+    def forward(self, slices: Tensor, count: int) -> Tensor:
+        """Return [n * count, outputs, h, w] for [n * count, inputs, h, w]."""
+        seen = with_neighbours(slices, count) if self.reaches else slices
+        activated: Tensor = self.activation(self.norm(self.convolution(seen)))
+        return activated
 
 
-def doubled(features: Tensor, slices: int | None) -> Tensor:
-    """Every pixel four times and, where a number of `slices` is wished, every slice twice, as far as that."""
-    flat = interpolate(features.flatten(1, 2), scale_factor=2.0)
-    risen = flat.reshape(*features.shape[:3], *flat.shape[2:])
-    return risen if slices is None else risen.repeat_interleave(2, dim=2)[:, :, :slices]
+class _Level(nn.Module):
+    """Two convolutions."""
+
+    def __init__(self, inputs: int, outputs: int, first_reaches: bool, second_reaches: bool) -> None:
+        super().__init__()
+        self.first = SliceConvolution(inputs, outputs, first_reaches)
+        self.second = SliceConvolution(outputs, outputs, second_reaches)
+
+    def forward(self, slices: Tensor, count: int) -> Tensor:
+        both: Tensor = self.second(self.first(slices, count), count)
+        return both
 
 
-def _layer(inputs: int, outputs: int, reach: int) -> nn.Sequential:
-    """A convolution over `reach` slices, norm by instance (a group per channel is just that), leaky ReLU."""
-    return nn.Sequential(
-        nn.Conv3d(inputs, outputs, (reach, 3, 3), padding=(reach // 2, 1, 1)),
-        nn.GroupNorm(outputs, outputs, NORM_EPSILON),
-        nn.LeakyReLU(0.2, inplace=True),
-    )
+def with_neighbours(slices: Tensor, count: int) -> Tensor:
+    """The channels of the slice before, of each slice itself and of the one behind; beyond the ends they are 0.
+
+    Args:
+        slices: [n * count, c, h, w], `count` to a volume.
+        count: see there.
+
+    Returns:
+        [n * count, 3 * c, h, w].
+    """
+    volumes = slices.unflatten(0, (-1, count))
+    nothing = torch.zeros_like(volumes[:, :1])
+    before, behind = torch.cat([nothing, volumes[:, :-1]], dim=1), torch.cat([volumes[:, 1:], nothing], dim=1)
+    return torch.cat([before, volumes, behind], dim=2).flatten(0, 1)
+
+
+def halved(slices: Tensor, count: int) -> Tensor:
+    """Means of two neighbouring slices: [n * count, c, h, w] to [n * ((count + 1) // 2), c, h, w].
+
+    Of an odd number of slices the last one counts twice.
+    """
+    volumes = slices.unflatten(0, (-1, count))
+    if count % 2:
+        volumes = torch.cat([volumes, volumes[:, -1:]], dim=1)
+    return (0.5 * (volumes[:, ::2] + volumes[:, 1::2])).flatten(0, 1)
+
+
+def doubled(slices: Tensor, count: int, wished: int) -> Tensor:
+    """Every slice twice, as far as `wished`: [n * count, c, h, w] to [n * wished, c, h, w]."""
+    volumes = slices.unflatten(0, (-1, count))
+    return volumes.repeat_interleave(2, dim=1)[:, :wished].flatten(0, 1)

@@ -38,7 +38,7 @@ def train_volume(
     frame, people = prepare(attacker, train, validation, context, composite=True)
     paint = painter(attacker.depth)
     with seeded(context) as rng:
-        arguments = {"inputs": frame.channels, "width": attacker.width, "levels": levels_of(people.original.size)}
+        arguments = {"inputs": frame.channels, "width": attacker.width, "levels": levels_of(people.original.size) - 1}
         network = VolumeUNet(**arguments).to(context.device)
         optimiser = adam(network, learning_rate=attacker.learning_rate)
         depth = min([attacker.depth, *people.lengths])
@@ -47,8 +47,8 @@ def train_volume(
             return draw_patches(people, rng, attacker.batch, depth)
 
         def step(drawn: Drawn) -> Losses:
-            seen, start, mask, original = (to_volumes(slices, depth) for slices in people.take(drawn))
-            loss = l1_inside(start + network(seen).float(), original, mask)
+            seen, start, mask, original = people.take(drawn)
+            loss = l1_inside(start + network(seen, depth).float(), original, mask)
             update(optimiser, loss)
             return {"l1": loss}
 
@@ -85,16 +85,11 @@ def draw_patches(people: TrainingWindows, rng: np.random.Generator, count: int, 
     return {"chosen": torch.from_numpy(chosen.ravel()), "variants": variants}
 
 
-def to_volumes(slices: Tensor, depth: int) -> Tensor:
-    """Slices [n * depth, channels, h, w], those of a patch together, to patches [n, channels, depth, h, w]."""
-    return slices.reshape(-1, depth, *slices.shape[1:]).transpose(1, 2).contiguous()
-
-
 def painter(depth: int) -> Paint:
     """How the network answers for a whole release: in patches of `depth` slices that overlap by half.
 
-    Patches are of the length that was trained on, because norms look at all slices of a patch. Where two overlap, each
-    counts the more the further the slice is from its ends.
+    Patches are of the length that was trained on. Where two overlap, each counts the more the further the slice is
+    from its ends.
     """
 
     def paint(network: nn.Module, seen: Tensor, start: Tensor) -> Tensor:
@@ -104,7 +99,7 @@ def painter(depth: int) -> Paint:
         change, weights = torch.zeros_like(start), torch.zeros_like(start)
         for first in patch_starts(count, depth):
             patch = slice(first, first + length)
-            change[patch] += weight * network(to_volumes(seen[patch], length)).float()[0, 0]
+            change[patch] += weight * network(seen[patch], length).float()[:, 0]
             weights[patch] += weight
         return start + change / weights
 

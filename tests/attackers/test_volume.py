@@ -9,6 +9,7 @@ import pytest
 import torch
 from pydantic import ValidationError
 from torch import Tensor, nn
+from torch.nn.functional import conv3d, instance_norm, leaky_relu
 
 from refbench.attackers import training
 from refbench.attackers.base import TrainingContext
@@ -17,8 +18,8 @@ from refbench.attackers.mean_face import MeanFace
 from refbench.attackers.paired import PairedReconstructor, TrainingWindows
 from refbench.attackers.resident import Resident
 from refbench.attackers.volume import Volume
-from refbench.attackers.volume_network import VolumeUNet, doubled, halved
-from refbench.attackers.volume_training import draw_patches, painter, patch_starts, to_volumes
+from refbench.attackers.volume_network import SliceConvolution, VolumeUNet, doubled, halved
+from refbench.attackers.volume_training import draw_patches, painter, patch_starts
 from refbench.errors import DataError
 from refbench.types import ReleasedSlices, SlicePairs
 
@@ -194,7 +195,7 @@ def test_windows_too_small_for_all_levels_have_fewer(cohort: Cohort) -> None:
         SlicePairs(released, pairs.original), pairs.take(slice(0, 0)), TrainingContext(0, Path("unused"))
     )
     assert isinstance(trained, PairedReconstructor)
-    assert trained.saved.arguments["levels"] == 4
+    assert trained.saved.arguments["levels"] == 3
     assert np.isfinite(trained.reconstruct(released)).all()
 
 
@@ -223,16 +224,6 @@ def test_patches_without_variation_run_forwards() -> None:
     assert (drawn["chosen"].reshape(20, 3).diff(dim=1) == 1).all()
 
 
-def test_slices_of_a_patch_become_its_depth() -> None:
-    people = numbered_windows((4, 4), augment=False)
-    seen = people.take({"chosen": torch.tensor([1, 2, 3, 4, 5, 6])})[0]
-    volumes = to_volumes(seen, 3)
-    assert volumes.shape == (2, 1, 3, 4, 4)
-    torch.testing.assert_close(
-        volumes[:, 0, :, 0, 0], torch.tensor([[0.01, 0.02, 0.03], [0.04, 0.05, 0.06]]), atol=1e-4, rtol=0
-    )
-
-
 @pytest.mark.parametrize("depth", [1, 2, 3, 8, 21])
 def test_patches_cover_every_slice_and_overlap_by_half(depth: int) -> None:
     for count in range(1, 70):
@@ -245,8 +236,9 @@ def test_patches_cover_every_slice_and_overlap_by_half(depth: int) -> None:
 class Where(nn.Module):
     """Answers with the mean of the first channel of the patch it is shown."""
 
-    def forward(self, volumes: Tensor) -> Tensor:
-        return volumes[:, :1].mean(dim=2, keepdim=True).expand(-1, -1, volumes.shape[2], -1, -1)
+    def forward(self, slices: Tensor, count: int) -> Tensor:
+        assert len(slices) == count
+        return slices[:, :1].mean(dim=0, keepdim=True).expand(count, -1, -1, -1)
 
 
 def test_overlapping_answers_are_blended() -> None:
@@ -257,31 +249,40 @@ def test_overlapping_answers_are_blended() -> None:
 
 
 def test_an_odd_slice_is_halved_and_doubled_by_itself() -> None:
-    slices = torch.tensor([1.0, 3.0, 7.0])[None, None, :, None, None].expand(1, 1, 3, 2, 4)
-    half = halved(slices, True)
-    assert half.shape == (1, 1, 2, 1, 2)
-    assert half[0, 0, :, 0, 0].tolist() == [2.0, 7.0]
-    assert doubled(half, 3)[0, 0, :, 0, 0].tolist() == [2.0, 2.0, 7.0]
-    assert doubled(half, 3).shape == (1, 1, 3, 2, 4)
-    assert halved(slices, False)[0, 0, :, 0, 0].tolist() == [1.0, 3.0, 7.0]
+    slices = torch.tensor([1.0, 3.0, 7.0, 2.0, 4.0, 5.0])[:, None, None, None].expand(6, 1, 2, 4)  # two volumes
+    half = halved(slices, 3)
+    assert half.shape == (4, 1, 2, 4)
+    assert half[:, 0, 0, 0].tolist() == [2.0, 7.0, 3.0, 5.0]
+    assert doubled(half, 2, 3)[:, 0, 0, 0].tolist() == [2.0, 2.0, 7.0, 3.0, 3.0, 5.0]
+    assert halved(slices, 2)[:, 0, 0, 0].tolist() == [2.0, 4.5, 4.5]
+
+
+def test_a_convolution_that_reaches_to_the_neighbours_is_a_three_dimensional_one() -> None:
+    torch.manual_seed(0)
+    layer = SliceConvolution(2, 3, reaches=True)
+    volumes = torch.rand(2, 2, 5, 8, 6)
+    kernel = layer.convolution.weight.unflatten(1, (3, 2)).transpose(1, 2)
+    expected = conv3d(volumes, kernel, layer.convolution.bias, padding=1)
+    expected = leaky_relu(instance_norm(expected.transpose(1, 2).flatten(0, 1)), 0.2)
+    torch.testing.assert_close(layer(volumes.transpose(1, 2).flatten(0, 1), 5), expected)
 
 
 @pytest.mark.parametrize("count", [1, 2, 5, 9])
 def test_the_network_takes_any_number_of_slices_and_starts_at_no_change(count: int) -> None:
-    network = VolumeUNet(inputs=3, width=2, levels=5)
-    change = network(torch.rand(2, 3, count, 32, 16))
-    assert change.shape == (2, 1, count, 32, 16)
+    network = VolumeUNet(inputs=3, width=2, levels=4)
+    change = network(torch.rand(2 * count, 3, 32, 16), count)
+    assert change.shape == (2 * count, 1, 32, 16)
     assert not change.any()
 
 
 def test_the_network_sees_other_slices_but_no_other_volume() -> None:
     torch.manual_seed(0)
     network = VolumeUNet(inputs=1, width=2, levels=3)
-    nn.init.ones_(network.last.weight)
-    volumes = torch.rand(2, 1, 5, 16, 16)
+    nn.init.normal_(network.last.weight)
+    slices = torch.rand(10, 1, 16, 16)
     with torch.inference_mode():
-        before = network(volumes)
-        volumes[0, 0, 0] = 0
-        after = network(volumes)
-    assert (before[0, 0, 4] != after[0, 0, 4]).any()
-    torch.testing.assert_close(before[1], after[1])
+        before = network(slices, 5)
+        slices[0] = 0
+        after = network(slices, 5)
+    assert (before[4] != after[4]).any()
+    torch.testing.assert_close(before[5:], after[5:])
