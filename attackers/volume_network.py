@@ -115,7 +115,7 @@ def with_neighbours(slices: Tensor, count: int) -> Tensor:
     Returns:
         [n * count, 3 * c, h, w].
     """
-    volumes = slices.unflatten(0, (-1, count))
+    volumes = slices.reshape(-1, count, *slices.shape[1:])
     nothing = torch.zeros_like(volumes[:, :1])
     before, behind = torch.cat([nothing, volumes[:, :-1]], dim=1), torch.cat([volumes[:, 1:], nothing], dim=1)
     return torch.cat([before, volumes, behind], dim=2).flatten(0, 1)
@@ -126,7 +126,7 @@ def halved(slices: Tensor, count: int) -> Tensor:
 
     Of an odd number of slices the last one counts twice.
     """
-    volumes = slices.unflatten(0, (-1, count))
+    volumes = slices.reshape(-1, count, *slices.shape[1:])
     if count % 2:
         volumes = torch.cat([volumes, volumes[:, -1:]], dim=1)
     return (0.5 * (volumes[:, ::2] + volumes[:, 1::2])).flatten(0, 1)
@@ -134,5 +134,5 @@ def halved(slices: Tensor, count: int) -> Tensor:
 
 def doubled(slices: Tensor, count: int, wished: int) -> Tensor:
     """Every slice twice, as far as `wished`: [n * count, c, h, w] to [n * wished, c, h, w]."""
-    volumes = slices.unflatten(0, (-1, count))
+    volumes = slices.reshape(-1, count, *slices.shape[1:])
     return volumes.repeat_interleave(2, dim=1)[:, :wished].flatten(0, 1)
