@@ -74,7 +74,7 @@ def one_slice_removed(cohort: Cohort, people: int, seed: int) -> SlicePairs:
 def test_learns_to_look_at_the_neighbouring_slices(cohort: Cohort, tmp_path: Path) -> None:
     train, validation, people = (one_slice_removed(cohort, count, seed) for count, seed in ((8, 1), (2, 2), (3, 3)))
     context = TrainingContext(0, tmp_path)
-    attacker = Volume(width=8, batch=2, steps=80, region="known", learning_rate=5e-3, precision="float32")
+    attacker = Volume(width=8, batch=2, steps=160, region="known", learning_rate=2e-3, precision="float32")
     filled = attacker.fit(train, validation, context).reconstruct(people.released)
     mean_face = MeanFace(region="known").fit(train, validation, context).reconstruct(people.released)
     assert error(people, filled) < 0.85 * error(people, mean_face)
