@@ -14,7 +14,7 @@ from pydantic import field_validator, model_validator
 
 from refbench.bids_names import ENTITIES, IMAGES, BidsName
 from refbench.datasets.base import Dataset, Scan
-from refbench.datasets.files import Row, facts, read_table
+from refbench.datasets.files import Row, facts, groups_of, read_table
 from refbench.errors import DataError
 from refbench.plugin import param
 from refbench.types import Head
@@ -64,10 +64,7 @@ class Bids(Dataset):
     def _names_a_site(cls, pattern: str | None) -> str | None:
         if pattern is None:
             return None
-        try:
-            groups = set(re.compile(pattern).groupindex)
-        except re.error as error:
-            raise ValueError(f"is no regular expression: {error}") from error
+        groups = groups_of(pattern)
         if groups != {"site"}:
             raise ValueError("must have a group (?P<site>...), and no other named one")
         return pattern

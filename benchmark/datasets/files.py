@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -33,6 +34,18 @@ def find_files(folder: Path, glob: str) -> list[Path]:
         if not file.exists():
             raise DataError(f"{file}: links to a file that is not there. Fetch it (`datalad get`), or remove the link.")
     return files
+
+
+def groups_of(pattern: str) -> set[str]:
+    """Names of a regular expression's groups.
+
+    Raises:
+        ValueError: it is no regular expression.
+    """
+    try:
+        return set(re.compile(pattern).groupindex)
+    except re.error as error:
+        raise ValueError(f"is no regular expression: {error}") from error
 
 
 def name_without_extension(file: Path) -> str:

@@ -9,7 +9,15 @@ from pathlib import Path
 from pydantic import field_validator
 
 from refbench.datasets.base import Dataset, Scan
-from refbench.datasets.files import Row, check_unique, facts, find_files, name_without_extension, read_table
+from refbench.datasets.files import (
+    Row,
+    check_unique,
+    facts,
+    find_files,
+    groups_of,
+    name_without_extension,
+    read_table,
+)
 from refbench.errors import DataError
 from refbench.plugin import param
 from refbench.types import Head
@@ -48,10 +56,7 @@ class Folder(Dataset):
     def _names_a_subject(cls, pattern: str | None) -> str | None:
         if pattern is None:
             return None
-        try:
-            groups = set(re.compile(pattern).groupindex)
-        except re.error as error:
-            raise ValueError(f"is no regular expression: {error}") from error
+        groups = groups_of(pattern)
         if "subject" not in groups or groups - GROUPS:
             raise ValueError(
                 "must have a group (?P<subject>...), may have `session` and `site`, and no other named one"
