@@ -144,7 +144,7 @@ def anonymize_file(file: HeadFile, method: Method) -> HeadRecord:
     started = time.monotonic()
     begun = method.record(file, UNFINISHED)
     write_record(file, begun)  # from here on it is known that what lies there is ours
-    file.remove_volumes()  # nobody shall take an older release for what is about to be made
+    file.remove_release()  # nobody shall take an older release for what is about to be made
     try:
         record = _attempt(file, method, begun)
     except (Unavailable, PluginError):
@@ -156,7 +156,7 @@ def anonymize_file(file: HeadFile, method: Method) -> HeadRecord:
     except Exception as error:  # an anonymizer may raise anything
         record = replace(begun, note=f"{type(error).__name__}: {' '.join(str(error).split())[:500]}")
     if not record.released:
-        file.remove_volumes()  # a mask that was written before the volume could not be
+        file.remove_release()  # a mask that was written before the volume could not be
     record = replace(record, seconds=round(time.monotonic() - started, 2))
     write_record(file, record)
     return record

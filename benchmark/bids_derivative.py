@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,8 +9,7 @@ from refbench import __version__
 from refbench.bids_names import DESCRIPTION, read_object
 from refbench.errors import DataError, RefbenchError
 from refbench.nifti_tree import BIDS_MASK, RECORD
-from refbench.sidecar import RAW
-from refbench.store import write_atomically
+from refbench.sidecar import RAW, write_json, write_text
 
 if TYPE_CHECKING:
     from refbench.anonymize_head import HeadRecord
@@ -43,18 +41,9 @@ def describe(source: Path, out: Path, method: HeadRecord, summary: str) -> None:
     Raises:
         RefbenchError: it cannot be written.
     """
-    files = {
-        DESCRIPTION: _json(description(source, method)),
-        f"{BIDS_MASK}.json": _json(OF_MASKS),
-        IGNORED: f"*{RECORD}\n{summary}\n",
-    }
-    for name, text in files.items():
-        try:
-            write_atomically(out / name, text)
-        except OSError as error:
-            raise RefbenchError(
-                f"{out / name}: cannot be written ({error.strerror}). Free space, or choose another place."
-            ) from error
+    write_json(out / DESCRIPTION, description(source, method))
+    write_json(out / f"{BIDS_MASK}.json", OF_MASKS)
+    write_text(out / IGNORED, f"*{RECORD}\n{summary}\n")
 
 
 def description(source: Path, method: HeadRecord) -> dict[str, Any]:
@@ -95,7 +84,3 @@ def _is_ours(path: Path) -> bool:
         return False
     first = made_by[0] if isinstance(made_by, list) and made_by else None
     return isinstance(first, dict) and first.get("Name") == "refbench"
-
-
-def _json(content: dict[str, Any]) -> str:
-    return json.dumps(content, indent=2, ensure_ascii=False) + "\n"

@@ -67,7 +67,7 @@ class HeadFile:
         """What only a head that was released has."""
         return self.out, self.mask, self.sidecar
 
-    def remove_volumes(self) -> None:
+    def remove_release(self) -> None:
         """Remove what an earlier release left."""
         for path in self.released:
             path.unlink(missing_ok=True)
@@ -110,16 +110,17 @@ def head_files(source: Path, out: Path) -> HeadTree:
     if out.exists() and not out.is_dir():
         raise RefbenchError(f"{out}: is a file, and {source} a folder. Choose a folder for what is released.")
     volumes = [path for path in sorted(source.rglob("*")) if _is_volume(path, source)]
-    if _is_bids(source):
+    is_bids = _is_bids(source)
+    if is_bids:
         files = [HeadFile.of_data_set(path, source, out) for path in volumes if _is_raw_t1(path.relative_to(source))]
     else:
         names = [path.relative_to(source).as_posix() for path in volumes]
         files = [HeadFile(path, out / name, name) for path, name in zip(volumes, names, strict=True)]
     if not files:
-        wanted = "*_T1w.nii or *_T1w.nii.gz (it is a BIDS data set)" if _is_bids(source) else ".nii or .nii.gz"
+        wanted = "*_T1w.nii or *_T1w.nii.gz (it is a BIDS data set)" if is_bids else ".nii or .nii.gz"
         raise DataError(f"{source}: holds no {wanted}. Correct the path, or convert the scans (dcm2niix).")
     _check_places(files, volumes)
-    return HeadTree(tuple(files), len(volumes) - len(files), source if _is_bids(source) else None)
+    return HeadTree(tuple(files), len(volumes) - len(files), source if is_bids else None)
 
 
 def _single(source: Path, out: Path) -> HeadFile:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from refbench import __version__
@@ -48,11 +49,25 @@ def write_sidecar(file: HeadFile, record: HeadRecord) -> None:
     Raises:
         RefbenchError: it cannot be written.
     """
+    write_json(file.sidecar, sidecar(file, record))
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Write what describes a release.
+
+    Raises:
+        RefbenchError: it cannot be written.
+    """
+    write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """The same for what is no JSON."""
     try:
-        write_atomically(file.sidecar, json.dumps(sidecar(file, record), indent=2, ensure_ascii=False) + "\n")
+        write_atomically(path, text)
     except OSError as error:
         raise RefbenchError(
-            f"{file.sidecar}: cannot be written ({error.strerror}). Free space, or choose another place."
+            f"{path}: cannot be written ({error.strerror}). Free space, or choose another place."
         ) from error
 
 

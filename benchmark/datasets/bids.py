@@ -14,7 +14,7 @@ from pydantic import field_validator, model_validator
 
 from refbench.bids_names import ENTITIES, IMAGES, BidsName
 from refbench.datasets.base import Dataset, Scan
-from refbench.datasets.files import Row, facts, groups_of, read_table
+from refbench.datasets.files import Row, check_fetched, check_folder, facts, groups_of, read_table
 from refbench.errors import DataError
 from refbench.plugin import param
 from refbench.types import Head
@@ -140,8 +140,7 @@ class Bids(Dataset):
 
 def _all_images(folder: Path) -> list[tuple[Path, BidsName]]:
     """All images of the raw data, in order of subject, session and name."""
-    if not folder.is_dir():
-        raise DataError(f"{folder}: no such folder. Correct `path`; a relative one starts at the current folder.")
+    check_folder(folder)
     found = [
         (path, name)
         for place in ("sub-*/*/*", "sub-*/ses-*/*/*")
@@ -164,8 +163,7 @@ def _check_place(file: Path, name: BidsName, folder: Path) -> None:
             raise DataError(
                 f"{file}: {where} and says {f'{key}-{own}' if own else f'no {key}-'} in its name. Correct one of them."
             )
-    if not file.exists():
-        raise DataError(f"{file}: links to a file that is not there. Fetch it (`datalad get`), or remove the link.")
+    check_fetched(file)
 
 
 def _check_one_each(images: Sequence[tuple[Path, BidsName]]) -> None:

@@ -22,8 +22,7 @@ def find_files(folder: Path, glob: str) -> list[Path]:
         DataError: no such folder, a pattern that leaves it, no file that fits, or a link to a file that is not there.
     """
     folder = folder.expanduser().absolute()  # not resolved: data managers link to files that are named by their hash
-    if not folder.is_dir():
-        raise DataError(f"{folder}: no such folder. Correct `path`; a relative one starts at the current folder.")
+    check_folder(folder)
     if Path(glob).is_absolute() or ".." in Path(glob).parts:
         raise DataError(f"{folder}: `{glob}` leaves the folder. Give a `glob` without a leading `/` and without `..`.")
     found = (path for path in folder.glob(glob) if not path.is_dir() and not path.name.startswith("."))
@@ -31,9 +30,20 @@ def find_files(folder: Path, glob: str) -> list[Path]:
     if not files:
         raise DataError(f"{folder}: no file fits `{glob}`. Correct `path` or `glob` (`**/` looks into subfolders).")
     for file in files:
-        if not file.exists():
-            raise DataError(f"{file}: links to a file that is not there. Fetch it (`datalad get`), or remove the link.")
+        check_fetched(file)
     return files
+
+
+def check_folder(folder: Path) -> None:
+    """Raise DataError if there is no such folder."""
+    if not folder.is_dir():
+        raise DataError(f"{folder}: no such folder. Correct `path`; a relative one starts at the current folder.")
+
+
+def check_fetched(file: Path) -> None:
+    """Raise DataError if a file that was found is a link to one that is not there."""
+    if not file.exists():
+        raise DataError(f"{file}: links to a file that is not there. Fetch it (`datalad get`), or remove the link.")
 
 
 def groups_of(pattern: str) -> set[str]:
