@@ -23,7 +23,7 @@ from refbench.fingerprint import code_fingerprint, digest
 from refbench.jobs.anonymize import anonymize
 from refbench.nifti_output import encode_release, write_mask, write_release
 from refbench.nifti_tree import HeadFile
-from refbench.store import write_atomically
+from refbench.store import write_text
 from refbench.suite import Chosen
 from refbench.types import Outcome
 
@@ -168,12 +168,7 @@ def write_record(file: HeadFile, record: HeadRecord) -> None:
     Raises:
         RefbenchError: it cannot be written.
     """
-    try:
-        write_atomically(file.record, json.dumps(asdict(record), indent=1))
-    except OSError as error:
-        raise RefbenchError(
-            f"{file.record}: cannot be written ({error.strerror}). Free space, or choose another place."
-        ) from error
+    write_text(file.record, json.dumps(asdict(record), indent=1))
 
 
 def _attempt(file: HeadFile, method: Method, begun: HeadRecord) -> HeadRecord:

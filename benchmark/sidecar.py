@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from refbench import __version__
 from refbench.bids_names import metadata
-from refbench.errors import DataError, RefbenchError
+from refbench.errors import DataError
 from refbench.nifti_tree import HeadFile
-from refbench.store import write_atomically
+from refbench.store import write_text
 
 if TYPE_CHECKING:
     from refbench.anonymize_head import HeadRecord
@@ -59,16 +59,6 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
         RefbenchError: it cannot be written.
     """
     write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
-
-
-def write_text(path: Path, text: str) -> None:
-    """The same for what is no JSON."""
-    try:
-        write_atomically(path, text)
-    except OSError as error:
-        raise RefbenchError(
-            f"{path}: cannot be written ({error.strerror}). Free space, or choose another place."
-        ) from error
 
 
 def sidecar(file: HeadFile, record: HeadRecord) -> dict[str, Any]:

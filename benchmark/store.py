@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from refbench.errors import StoreError
+from refbench.errors import RefbenchError, StoreError
 from refbench.fingerprint import file_digest
 from refbench.job import Job
 
@@ -32,6 +32,20 @@ def write_atomically(path: Path, content: str | bytes) -> None:
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
     temporary.write_bytes(content.encode() if isinstance(content, str) else content)
     temporary.replace(path)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replace a small file where the user wants it.
+
+    Raises:
+        RefbenchError: it cannot be written.
+    """
+    try:
+        write_atomically(path, text)
+    except OSError as error:
+        raise RefbenchError(
+            f"{path}: cannot be written ({error.strerror}). Free space, or choose another place."
+        ) from error
 
 
 class Store:
