@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import avg_pool2d, interpolate, pixel_shuffle, pixel_unshuffle, silu
+from torch.nn.functional import avg_pool2d, interpolate, pixel_unshuffle, silu
 
-from refbench.attackers.networks import to_network
+from refbench.attackers.networks import BlocksToPixels, to_network
 
 LEVELS = 4
 MOST = 4
@@ -98,9 +98,7 @@ class UNet(nn.Module):
         up = zip(reversed(channels[1:]), reversed(channels[:-1]), strict=True)
         self.up = nn.ModuleList(_Block(below + beside, beside, told) for below, beside in up)
         self.norm = _norm(width)
-        self.last = nn.Conv2d(width, 4, 3, padding=1)
-        nn.init.zeros_(self.last.weight)
-        nn.init.zeros_(self.last.bias)  # type: ignore[arg-type]  # it has one
+        self.last = BlocksToPixels(width)
 
     def forward(self, images: Tensor, angle: Tensor) -> Tensor:
         """Return [n, 1, h, w] for images [n, inputs, h, w], sides multiples of 16, and angles [n]."""
@@ -113,7 +111,8 @@ class UNet(nn.Module):
         skips.pop()
         for block in self.up:
             features = block(torch.cat([interpolate(features, scale_factor=2.0), skips.pop()], dim=1), told)
-        return pixel_shuffle(self.last(silu(self.norm(features))), 2)
+        velocity: Tensor = self.last(silu(self.norm(features)))
+        return velocity
 
 
 class _Block(nn.Module):

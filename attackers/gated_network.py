@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import avg_pool2d, interpolate, leaky_relu, pixel_shuffle, pixel_unshuffle
+from torch.nn.functional import avg_pool2d, interpolate, leaky_relu, pixel_unshuffle
 
-from refbench.attackers.networks import InstanceNorm
+from refbench.attackers.networks import BlocksToPixels, InstanceNorm
 
 MOST = 8
 """Channels double from level to level up to this many times the first."""
@@ -48,9 +48,7 @@ class GatedUNet(nn.Module):
         self.down = nn.ModuleList(_level(*pair) for pair in zip([4 * inputs, *channels], channels, strict=False))
         up = zip(reversed(channels[1:]), reversed(channels[:-1]), strict=True)
         self.up = nn.ModuleList(_level(below + beside, beside) for below, beside in up)
-        self.last = nn.Conv2d(width, 4, 3, padding=1)
-        nn.init.zeros_(self.last.weight)
-        nn.init.zeros_(self.last.bias)  # type: ignore[arg-type]  # it has one
+        self.last = BlocksToPixels(width)
 
     def forward(self, images: Tensor) -> Tensor:
         """Return [n, 1, h, w] for images [n, inputs, h, w]."""
@@ -62,7 +60,8 @@ class GatedUNet(nn.Module):
         skips.pop()
         for level in self.up:
             features = level(torch.cat([interpolate(features, scale_factor=2.0), skips.pop()], dim=1))
-        return pixel_shuffle(self.last(features), 2)
+        images = self.last(features)
+        return images
 
 
 def _level(inputs: int, outputs: int) -> nn.Sequential:

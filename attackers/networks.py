@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import conv_transpose2d, group_norm
+from torch.nn.functional import conv_transpose2d, group_norm, pixel_shuffle
 
 from refbench.errors import DataError
 
@@ -40,6 +40,19 @@ class InstanceNorm(nn.InstanceNorm2d):
         if images.is_contiguous():
             return group_norm(images, self.num_features, self.weight, self.bias, self.eps)
         return super().forward(images)
+
+
+class BlocksToPixels(nn.Conv2d):
+    """The last layer of a network on blocks of 2 x 2 pixels: back to pixels of one channel; it starts at 0."""
+
+    def __init__(self, inputs: int) -> None:
+        super().__init__(inputs, 4, 3, padding=1)
+        nn.init.zeros_(self.weight)
+        nn.init.zeros_(self.bias)  # type: ignore[arg-type]  # it has one
+
+    def forward(self, blocks: Tensor) -> Tensor:
+        """Return [n, 1, 2 h, 2 w] for [n, inputs, h, w]."""
+        return pixel_shuffle(super().forward(blocks), 2)
 
 
 class ToOneChannel(nn.Conv2d):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import avg_pool2d, interpolate, pixel_shuffle, pixel_unshuffle
+from torch.nn.functional import avg_pool2d, interpolate, pixel_unshuffle
 
-from refbench.attackers.networks import InstanceNorm
+from refbench.attackers.networks import BlocksToPixels, InstanceNorm
 
 MOST = 8
 """Channels double from level to level up to this many times the first."""
@@ -45,9 +45,7 @@ class VolumeUNet(nn.Module):
             if level + 1 < levels:
                 self.rise.append(nn.Conv2d(channels[level + 1], outputs, 1))
                 self.up.append(_Level(outputs, outputs, deep, deep))
-        self.last = nn.Conv2d(width, 4, 3, padding=1)
-        nn.init.zeros_(self.last.weight)
-        nn.init.zeros_(self.last.bias)  # type: ignore[arg-type]  # it has one
+        self.last = BlocksToPixels(width)
 
     def forward(self, slices: Tensor, count: int) -> Tensor:
         """Return [n * count, 1, h, w] for slices [n * count, inputs, h, w] of n volumes, one volume after the other."""
@@ -67,7 +65,8 @@ class VolumeUNet(nn.Module):
             if level >= FLAT:
                 features = doubled(features, counts[level + 1], counts[level])
             features = self.up[level](features + skips.pop(), counts[level])
-        return pixel_shuffle(self.last(features), 2)
+        images: Tensor = self.last(features)
+        return images
 
 
 class SliceConvolution(nn.Module):
