@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +70,8 @@ class Plan:
     def stages(self) -> list[Stage]:
         """All jobs, stage after stage."""
         cells: dict[bool, list[list[Job]]] = {False: [], True: []}
-        for cell in self.cells:
+        # Attackers share what they learn of the same pairs: side by side, two would learn it twice.
+        for cell in sorted(self.cells, key=attrgetter("attacker")):
             attacker = self.suite.attackers[cell.attacker].plugin
             assert isinstance(attacker, Attacker)
             cells[attacker.gpu].append([cell.train, cell.reconstruct])
