@@ -11,9 +11,10 @@ from typing import Annotated, Any, NoReturn, Optional
 import typer
 from rich.text import Text
 
-from refbench import __version__, cli_anonymizers, cli_attackers, cli_check, cli_data
-from refbench.cli_common import CANNOT, FAILURES, INTERRUPTED, OK, StoreOption, errors, output
-from refbench.errors import DataError, RefbenchError, SuiteError
+from refbench import __version__, cli_anonymizers, cli_attackers, cli_check, cli_data, cli_plan
+from refbench.cli_common import CANNOT, FAILURES, INTERRUPTED, OK, StoreOption, SuiteArgument, errors, output
+from refbench.errors import RefbenchError, SuiteError
+from refbench.full_disk import says_full
 from refbench.registry import KINDS, Registry, closest
 from refbench.store import Store, default_store
 
@@ -25,7 +26,6 @@ app = typer.Typer(
     add_completion=True,
     rich_markup_mode="rich",
 )
-SuiteArgument = Annotated[str, typer.Argument(help="A suite file, or the name of one that comes with refbench")]
 
 
 @app.callback(invoke_without_command=True)
@@ -98,40 +98,6 @@ def _print_failures(failures: list[dict[str, Any]]) -> None:
 
 
 @app.command()
-def plan(suite: SuiteArgument, store: StoreOption = None) -> None:
-    """Show every job of a suite: what is cached, and why each of the others must run. Runs nothing."""
-    from refbench.explain import explain
-    from refbench.plan import build_plan
-    from refbench.suite import load_suite
-
-    chosen = load_suite(suite)
-    place = Store(store or default_store())
-    for item in (*chosen.anonymizers, *chosen.attackers, *chosen.metrics):
-        if item.plugin.missing():
-            output.print(Text(f"missing: {item.kind} {item.label}: {item.plugin.missing()}"), soft_wrap=True)
-    try:
-        laid_out = build_plan(chosen, place)
-    except DataError as error:
-        cells = len(chosen.anonymizers) * len(chosen.attackers) * len(chosen.file.seeds)
-        output.print(Text(f"missing: data: {error}"), soft_wrap=True)
-        output.print(f"{chosen.name} is a valid suite of {cells} cells; its jobs are known once the data is there")
-        return
-    reasons = explain(laid_out, place)
-    for reason in reasons:
-        output.print(Text(f"{reason.state:7}{reason.job.key[:10]}  {reason.job.label}"
-                          + (f"  ({reason.why})" if reason.why else "")), soft_wrap=True)  # fmt: skip
-    parts = Counter(item.part for item in laid_out.scans)
-    states = Counter(reason.state for reason in reasons)
-    split = ", ".join(f"{parts[part]} {part}" for part in ("train", "validation", "test"))
-    output.print(f"{len(laid_out.scans)} scans: {split}")
-    output.print(
-        f"{len(reasons)} jobs: {states['cached']} cached, {states['run']} to run, {states['kept']} kept failures"
-    )
-    for note in laid_out.notes:
-        output.print(Text(f"note: {note}"))
-
-
-@app.command()
 def leaderboard(
     runs: Annotated[Optional[list[str]], typer.Argument(help="Runs by name or folder [default: the latest]")] = None,  # noqa: UP045
     store: StoreOption = None,
@@ -199,7 +165,13 @@ def schema() -> None:
     sys.stdout.write(json.dumps(suite_schema(Registry.discover()), indent=1) + "\n")
 
 
-for command in (cli_anonymizers.anonymize, cli_anonymizers.qc, cli_attackers.curves, cli_check.check):
+for command in (
+    cli_plan.plan,
+    cli_anonymizers.anonymize,
+    cli_anonymizers.qc,
+    cli_attackers.curves,
+    cli_check.check,
+):
     app.command()(command)
 app.add_typer(cli_data.app, name="data")
 
@@ -217,4 +189,9 @@ def main() -> NoReturn:
         sys.exit(CANNOT)
     except BrokenPipeError:
         sys.exit(1)
+    except OSError as error:
+        if not says_full(str(error)):
+            raise
+        errors.print(Text(f"{error}: make room; the same command goes on from there."), soft_wrap=True)
+        sys.exit(CANNOT)
     sys.exit(OK)

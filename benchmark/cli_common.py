@@ -14,6 +14,7 @@ OK, CANNOT, FAILURES, INTERRUPTED = 0, 2, 3, 130
 output = Console(highlight=False)
 errors = Console(stderr=True, highlight=False)
 
+SuiteArgument = Annotated[str, typer.Argument(help="A suite file, or the name of one that comes with refbench")]
 StoreOption = Annotated[
     Optional[Path],  # noqa: UP045  (typer reads it at run time)
     typer.Option("--store", help="Folder of results [default: $REFBENCH_STORE, else .refbench]", show_default=False),

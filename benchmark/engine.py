@@ -17,14 +17,15 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from queue import SimpleQueue
+from tempfile import gettempdir
 from typing import Any, Protocol
 
-from refbench.errors import SuiteError
+from refbench.errors import StoreError, SuiteError
 from refbench.job import Assignment, Job, Status
 from refbench.provenance import gpus
 from refbench.store import Store
 from refbench.suite_file import Limits
-from refbench.worker import LOG_NAME, work
+from refbench.worker import LOG_NAME, NO_SPACE, work
 
 LOG_TAIL_LINES = 20
 MOST_THREADS = 8
@@ -82,6 +83,7 @@ class LocalEngine:
 
         Raises:
             KeyboardInterrupt: the user asked to stop; running jobs are ended first, finished ones are kept.
+            StoreError: the disk is full; likewise.
         """
         places = self._places(deep)
         threads = max(1, min(self.slots // len(places), MOST_THREADS)) if deep else 1
@@ -113,6 +115,9 @@ class LocalEngine:
         device = devices.get()
         try:
             self._run_jobs(shard, device, threads)
+        except StoreError:
+            self.stop.set()  # the others would only meet the same
+            raise
         finally:
             devices.put(device)
 
@@ -151,14 +156,24 @@ class LocalEngine:
             ours.close()
         record = self.store.status(job.key)
         if record is None:
+            if process.exitcode == NO_SPACE:
+                self._clear(job)
+                raise StoreError(
+                    f"{job.label}: there was no space left to write its result. What finished is kept in "
+                    f"{self.store.root}: make room there and in {gettempdir()}; the same command goes on from there."
+                )
             status, error = killed or _death(process.exitcode)
             record = {"status": status, "error": error, "label": job.label, "started": started,
                       "seconds": time.time() - started, "log": self._log_tail(job)}  # fmt: skip
             if status != "cancelled":
                 self.store.fail(job.key, record)
-        if record["status"] != "ok" and job.kind != "train":  # a training's checkpoints are worth keeping
-            shutil.rmtree(self.store.scratch(job.key), ignore_errors=True)
+        if record["status"] != "ok":
+            self._clear(job)
         return record
+
+    def _clear(self, job: Job) -> None:
+        if job.kind != "train":  # a training's checkpoints are worth keeping
+            shutil.rmtree(self.store.scratch(job.key), ignore_errors=True)
 
     def _watch(self, job: Job, process: BaseProcess, connection: Connection) -> tuple[Status, str] | None:
         """Wait for the end of a process, pass its progress on, and kill it when its time is over."""

@@ -25,7 +25,7 @@ def copies(prepared: Iterable[PreparedScan]) -> dict[str, str]:
     found: dict[str, str] = {}
     for item in prepared:
         content = item.head.identity["files"][:1]
-        if any(text.startswith("unreadable") for text in content):
+        if item.scan.problem or any(text.startswith("unreadable") for text in content):
             continue
         other = first.setdefault(digest([content, item.scan.recipe]), item)
         if other is item:

@@ -1,8 +1,8 @@
 """Writing a released head back into a NIfTI file that differs from its source in the changed voxels alone.
 
-What is copied byte for byte: the header (grid, orientation, data type, scaling and its short texts, `descrip` and
-`aux_file`), and the stored value of every voxel that did not change. What is left out: extensions and whatever follows
-the voxels, as both may hold a DICOM header with the patient's name.
+What is copied byte for byte: the header (grid, orientation, data type, scaling), and the stored value of every voxel
+that did not change. What is left out, as it may hold a time, a file's old name or a whole DICOM header with the
+patient's: the header's short texts, extensions, and whatever follows the voxels.
 """
 
 from __future__ import annotations
@@ -19,12 +19,13 @@ from nibabel.orientations import apply_orientation, io_orientation
 from nibabel.volumeutils import apply_read_scaling
 from numpy.typing import NDArray
 
-from refbench.datasets.nifti import GZIP_MAGIC, NIFTI1_MAGIC
+from refbench.datasets.nifti import NIFTI1_MAGIC, unpacked
 from refbench.errors import DataError
 from refbench.store import write_atomically
 from refbench.types import Mask, Voxels
 
 _NO_EXTENSIONS = bytes(4)
+_TEXTS = ("data_type", "db_name", "descrip", "aux_file", "intent_name")  # NIfTI-2 has the last three
 _GZIP_LEVEL = 4  # 1 % larger than 6, which most tools take, in half its time
 _MUTE = logging.Logger("refbench.nifti", logging.CRITICAL + 1)  # the reader has told already what is wrong
 
@@ -92,7 +93,6 @@ def write_mask(source: Path, mask: Mask, out: Path) -> None:
     header.set_data_dtype(np.uint8)
     header.set_slope_inter(1, 0)
     header["descrip"] = b"where the head was changed"
-    header["aux_file"] = b""
     header["cal_min"], header["cal_max"] = 0, 1
     masked = _NiftiFile(header.binaryblock, header, b"")
     values = np.zeros(header.get_data_shape(), dtype=np.uint8, order="F")
@@ -104,7 +104,7 @@ def write_mask(source: Path, mask: Mask, out: Path) -> None:
 
 @dataclass(frozen=True)
 class _NiftiFile:
-    """A NIfTI file in memory: the header's own bytes, the header as nibabel reads it, and the voxels' bytes."""
+    """A NIfTI file in memory: the header's own bytes, its texts blanked, as nibabel reads it, and the voxels' bytes."""
 
     header_bytes: bytes
     header: Any
@@ -113,10 +113,9 @@ class _NiftiFile:
     @classmethod
     def read(cls, path: Path) -> _NiftiFile:
         try:
-            raw = path.read_bytes()
-            raw = gzip.decompress(raw) if raw.startswith(GZIP_MAGIC) else raw
+            raw = unpacked(path.read_bytes())
             kind = nib.Nifti1Header if raw[NIFTI1_MAGIC] == b"n+1\0" else nib.Nifti2Header
-            header_bytes = raw[: kind.sizeof_hdr]
+            header_bytes = _without_texts(raw[: kind.sizeof_hdr], kind.template_dtype)
             header: Any = kind(header_bytes, check=False)  # type: ignore[no-untyped-call]
             header.check_fix(logger=_MUTE)  # as nibabel does on reading: it decides the orientation of odd files
         except (OSError, EOFError, ValueError, nib.wrapstruct.WrapStructError) as error:
@@ -154,6 +153,14 @@ class _NiftiFile:
         start = len(header) + len(_NO_EXTENSIONS)
         header[position : position + field.itemsize] = np.array(start, dtype=field).tobytes()
         return bytes(header) + _NO_EXTENSIONS + stored.tobytes(order="F")
+
+
+def _without_texts(header: bytes, layout: np.dtype[Any]) -> bytes:
+    assert layout.fields is not None
+    blanked = bytearray(header)
+    for field, position in (layout.fields[name][:2] for name in _TEXTS if name in layout.fields):
+        blanked[position : position + field.itemsize] = bytes(field.itemsize)
+    return bytes(blanked)
 
 
 def _encoded(values: Voxels, dtype: np.dtype[Any], slope: float, inter: float) -> NDArray[Any]:

@@ -106,10 +106,11 @@ class ScanBuilder:
             name: value for name, value in self.identities["dataset", dataset.label].items() if name != "params"
         }
         files = [self.hashes.digest(path) for path in scan.files]
+        problem = {"problem": scan.problem} if scan.problem else {}
         head = Job(
             "head",
             f"head {who}",
-            {"dataset": identity, "recipe": dict(scan.recipe), "files": files},
+            {"dataset": identity, "recipe": dict(scan.recipe), "files": files, **problem},
             where={"files": [str(path) for path in scan.files], "params": dataset.params},
         )
         labelled = "face" in self._labels

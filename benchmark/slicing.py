@@ -1,20 +1,29 @@
-"""Cuts sagittal slices from a released head and, at the same places, from its original."""
+"""Cuts slices from a released head and, at the same places, from its original."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from refbench.errors import DataError
 from refbench.geometry import face_width, head_mask, mid_sagittal
 from refbench.plugin import param
-from refbench.types import AnonymizedHead, Head, Images, Mask
+from refbench.slice_storage import Storage
+from refbench.types import AnonymizedHead, Head, Images, Mask, Voxels
 
 PAPER_STEP_VOXELS = 5
+
+_SAMPLE = 50_000  # voxels that tell roughly where a percentile is
+
+Plane = Literal["sagittal", "axial", "coronal"]
+AXES: Mapping[Plane, tuple[int, int, int]] = {"sagittal": (0, 1, 2), "axial": (2, 1, 0), "coronal": (1, 0, 2)}
+"""The axis that a plane's slices follow, and those along their rows and columns."""
 
 
 class SliceOptions(BaseModel):
@@ -22,23 +31,48 @@ class SliceOptions(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    count: int = param(21, "sagittal slices per head", ge=1, le=512)
+    count: int = param(21, "slices per head", ge=1, le=512)
     size: int = param(256, "height and width of a slice", unit="pixels", ge=16, le=1024, multiple_of=4)
+    plane: Plane = param("sagittal", "how the head is cut; coronal slices have no front half")
     placement: Literal["face", "paper"] = param(
-        "face", "`face`: evenly over the width of the face; `paper`: round(nx/2) and every fifth voxel"
+        "face",
+        "`face`: evenly over the face's width (height, depth); `paper`: sagittal, round(nx/2) and every fifth voxel",
     )
-    spacing_mm: float | None = param(None, "distance of slices; the face's width decides if not given", unit="mm", gt=0)
+    spacing_mm: float | None = param(None, "distance of slices; the face's size decides if not given", unit="mm", gt=0)
     pixel_mm: float | None = param(None, "edge of a pixel; the head's own if not given", unit="mm", gt=0)
     scale: Literal["released", "original"] = param(
         "released", "whose percentile becomes 1; the paper took the original's"
     )
     percentile: float = param(99.5, "intensity percentile that becomes 1", unit="%", gt=50, le=100)
     bits: Literal[8] | None = param(None, "8: quantise to 256 levels, as the paper's PNG files did")
+    storage: Storage = param(
+        "float32",
+        "how a pixel of 0-1 is stored; at most 0.00025 (float16), 0.000008 (uint16) or 0.002 (uint8) is lost",
+    )
+
+    @model_serializer(mode="wrap")
+    def _keys_from_before(self, usual: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Later choices are left out where they are the usual ones, so that runs from before keep their names."""
+        options: dict[str, Any] = usual(self)
+        for name in ("plane", "storage"):
+            if options.get(name) == type(self).model_fields[name].default:
+                del options[name]
+        return options
+
+    @model_validator(mode="after")
+    def _the_papers_plane(self) -> Self:
+        if self.placement == "paper" and self.plane != "sagittal":
+            raise ValueError(f"the paper cut sagittal slices: `placement: paper` goes with no {self.plane} ones")
+        return self
 
 
 @dataclass(frozen=True)
 class CutSlices:
-    """Slices of one head: float32 or bool [count, h, w]; row 0 is the top, column 0 is in front of the face."""
+    """Slices of one head, float32 or bool [count, h, w], from left to right, from below to above or from back to front.
+
+    Row 0 is the top, of axial slices the subject's right; column 0 is in front of the face, of coronal slices the
+    subject's right.
+    """
 
     original: Images
     anonymized: Images
@@ -62,17 +96,19 @@ def cut(head: Head, anonymized: AnonymizedHead, face: Mask, options: SliceOption
     released = anonymized.head
     columns, window = place(released, options)
     source = head.voxels if options.scale == "original" else released.voxels
-    white = float(np.percentile(source, options.percentile))
+    white = upper_percentile(source, options.percentile)
     if white <= 0:
         raise DataError(f"the {options.percentile} percentile of the {options.scale} volume is {white:g}, not above 0")
 
+    axes = AXES[options.plane]
+
     def images(voxels: NDArray[Any]) -> Images:
-        scaled = np.clip(window.cut(voxels[columns], order=1) / white, 0, 1)
+        scaled = np.clip(window.cut(voxels.transpose(axes)[columns], order=1) / white, 0, 1)
         quantised = np.round(scaled * 255) / 255 if options.bits else scaled
         return np.asarray(quantised, dtype=np.float32)
 
     def masks(voxels: Mask) -> Mask:
-        return np.asarray(window.cut(voxels[columns].astype(np.float32), order=0) > 0.5)
+        return np.asarray(window.cut(voxels.transpose(axes)[columns].astype(np.float32), order=0) > 0.5)
 
     geometry = {"columns": columns.tolist(), "pixel_mm": window.pixel_mm, "white": white}
     return CutSlices(images(head.voxels), images(released.voxels), masks(anonymized.changed), masks(face), geometry)
@@ -80,7 +116,7 @@ def cut(head: Head, anonymized: AnonymizedHead, face: Mask, options: SliceOption
 
 @dataclass(frozen=True)
 class Window:
-    """A square in the sagittal plane. Pixels are as large along y as along z, so nothing is ever stretched."""
+    """A square in the plane of the slices. Pixels are square too, so nothing is ever stretched."""
 
     size: int
     pixel_mm: float
@@ -88,7 +124,7 @@ class Window:
     start: tuple[int, int]
 
     def cut(self, planes: NDArray[Any], order: int) -> NDArray[np.float32]:
-        """Resample, pad or crop, and turn planes [n, y, z] to images [n, size, size]."""
+        """Resample, pad or crop, and turn planes (sagittal: [n, y, z]) to images [n, size, size]."""
         planes = planes.astype(np.float32, copy=False)
         zoom = np.array([edge / self.pixel_mm for edge in self.voxel_mm])
         if not np.allclose(zoom, 1, atol=0.01):
@@ -99,35 +135,82 @@ class Window:
 
 
 def place(released: Head, options: SliceOptions) -> tuple[NDArray[np.int64], Window]:
-    """Find where the slices of a head lie: x voxel indices [count], and the window in the sagittal plane."""
-    edges = released.voxel_mm
-    width = released.voxels.shape[0]
-    mask = head_mask(released.voxels, edges)
-    if not mask.any():
-        raise DataError("no head is left in the released volume; slices cannot be placed")
+    """Find where the slices of a head lie: voxel indices [count] (sagittal: along x), and the window in their plane.
+
+    The head itself is sought only where something depends on it: the paper's slices of a volume that fits into the
+    window lie where they lie.
+    """
+    axes = AXES[options.plane]
+    edges = released.voxel_mm[list(axes)]
+    length, *sides = (released.voxels.shape[axis] for axis in axes)
+    pixel_mm = float(options.pixel_mm or min(edges[1:]))
+    zooms = edges[1:] / pixel_mm
+    fits = all(round(side * zoom) <= options.size for side, zoom in zip(sides, zooms, strict=True))
+    mask = None if fits and options.placement == "paper" else _head(released)
     steps = np.arange(options.count) - (options.count - 1) / 2
-    if options.placement == "paper":
-        columns = round(width / 2) + PAPER_STEP_VOXELS * steps
+    if mask is None or options.placement == "paper":
+        columns = round(length / 2) + PAPER_STEP_VOXELS * steps
     else:
-        low, high = face_width(mask)
+        low, high = _face(mask, options.plane)
         spacing = (high - low + 1) / options.count
         if options.spacing_mm is not None:
             spacing = options.spacing_mm / edges[0]
-        columns = mid_sagittal(mask, edges) + spacing * steps
+        middle = mid_sagittal(mask, released.voxel_mm) if options.plane == "sagittal" else (low + high) / 2
+        columns = middle + spacing * steps
     # Halves are rounded up, all of them, so that slices stay evenly spaced.
-    columns = np.clip(np.floor(columns + 0.5).astype(np.int64), 0, width - 1)
-    pixel_mm = float(options.pixel_mm or min(edges[1:]))
-    start_y = _window_start(np.asarray(mask.any(axis=(0, 2))), edges[1] / pixel_mm, options.size)
-    start_z = _window_start(np.asarray(mask.any(axis=(0, 1))), edges[2] / pixel_mm, options.size)
-    return columns, Window(options.size, pixel_mm, (float(edges[1]), float(edges[2])), (start_y, start_z))
+    columns = np.clip(np.floor(columns + 0.5).astype(np.int64), 0, length - 1)
+    across, up = (
+        _window_start(released, mask, axis, zoom, options.size) for axis, zoom in zip(axes[1:], zooms, strict=True)
+    )
+    return columns, Window(options.size, pixel_mm, (float(edges[1]), float(edges[2])), (across, up))
 
 
-def _window_start(occupied: NDArray[np.bool_], zoom: float, size: int) -> int:
+def _head(released: Head) -> Mask:
+    mask = head_mask(released.voxels, released.voxel_mm)
+    if not mask.any():
+        raise DataError("no head is left in the released volume; slices cannot be placed")
+    return mask
+
+
+def _face(mask: Mask, plane: Plane) -> tuple[int, int]:
+    """The first and the last voxel, along the axis that slices follow, of the front third of the head."""
+    if plane == "coronal":
+        along_y = np.flatnonzero(mask.any(axis=(0, 2)))
+        return int(along_y[-1] - len(along_y) // 3), int(along_y[-1])
+    return face_width(mask.transpose(AXES[plane]))  # its height, where x and z have changed places
+
+
+def upper_percentile(voxels: Voxels, percent: float) -> float:
+    """What `numpy.percentile` gives, to the bit, for a high percentile of many values in a quarter of its time.
+
+    Only values above a bound are put in order; a sample of them sets it, on the safe side.
+
+    Args:
+        voxels: float32, finite, any shape but an empty one.
+        percent: 0-100.
+    """
+    values = voxels.reshape(-1)
+    position = (len(values) - 1) * (percent / 100)
+    below, above = math.floor(position), math.ceil(position)
+    sample = np.sort(values[:: max(1, len(values) // _SAMPLE)])
+    high = values[values >= sample[max(0, int(len(sample) * (2 * percent / 100 - 1)) - 1)]]
+    skipped = len(values) - len(high)
+    if skipped > below:  # the sample is unlike the whole
+        high, skipped = values, 0
+    ordered = np.partition(high, [below - skipped, above - skipped])
+    low, top = ordered[below - skipped], ordered[above - skipped]
+    share = position - below
+    return float(low + (top - low) * share if share < 0.5 else top - (top - low) * (1 - share))
+
+
+def _window_start(released: Head, mask: Mask | None, axis: int, zoom: float, size: int) -> int:
     """First pixel of the window along one axis: the volume's middle when it fits, else the head's."""
-    length = round(len(occupied) * zoom)
+    length: int = round(released.voxels.shape[axis] * zoom)
     if length <= size:
         return -((size - length) // 2)
-    inside = np.flatnonzero(occupied)
+    assert mask is not None, "in a volume that does not fit the head has been sought"
+    others = tuple(other for other in range(3) if other != axis)
+    inside = np.flatnonzero(mask.any(axis=others))
     middle = zoom * (inside[0] + inside[-1] + 1) / 2
     return int(np.clip(round(middle - size / 2), 0, length - size))
 

@@ -30,8 +30,12 @@ def write_atomically(path: Path, content: str | bytes) -> None:
     """Replace a small file; readers see the old or the new one, never a part."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
-    temporary.write_bytes(content.encode() if isinstance(content, str) else content)
-    temporary.replace(path)
+    try:
+        temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+        temporary.replace(path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
 
 
 def write_text(path: Path, text: str) -> None:
@@ -148,7 +152,11 @@ class Store:
 
 
 class FileHashes:
-    """Contents of data files by path, size and time of change, so that a second run opens no volume."""
+    """Contents of data files by path, size and times, so that a second run opens no volume.
+
+    The time of the last change to a file's entry on the disk (`st_ctime`) tells of contents that were replaced under
+    the old time of change, as copying programs do.
+    """
 
     def __init__(self, store: Store) -> None:
         self.path = store.root / "file_hashes.json"
@@ -160,21 +168,22 @@ class FileHashes:
         self.changed = False
 
     def digest(self, path: Path) -> str:
-        """SHA-256 of the file's bytes, read only if size or time of change differ from the last time.
+        """SHA-256 of the file's bytes, read only if size or times differ from the last time.
 
-        Of a file that cannot be read, why not: loading it will fail, cost its subject alone, and be tried again as
-        soon as it can be read.
+        Of a file that cannot be read, which one and why not: loading it will fail, cost its subject alone, and be tried
+        again as soon as it can be read.
         """
         try:
             facts = path.stat()
+            now = [facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns]
             entry = self.known.get(str(path))
-            if entry is None or entry[:2] != [facts.st_size, facts.st_mtime_ns]:
-                entry = [facts.st_size, facts.st_mtime_ns, file_digest(path)]
+            if entry is None or entry[:-1] != now:
+                entry = [*now, file_digest(path)]
                 self.known[str(path)] = entry
                 self.changed = True
         except OSError as error:
-            return f"unreadable: {error.strerror}"
-        return str(entry[2])
+            return f"unreadable: {path} ({error.strerror})"
+        return str(entry[-1])
 
     def save(self) -> None:
         """Keep what was learnt."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from refbench.plugin import param
 from refbench.slicing import SliceOptions
@@ -77,3 +77,10 @@ class SuiteFile(BaseModel):
     selection: SelectionOptions = Field(SelectionOptions(), description="what is best on validation people")
     training: TrainingOptions = Field(TrainingOptions(), description="how networks are trained")
     limits: Limits = Field(Limits(), description="what one job may use")
+
+    @model_validator(mode="after")
+    def _halves_have_a_front(self) -> Self:
+        if self.slices.plane == "coronal" and "front_half" in (*self.regions, self.selection.region):
+            others = ", ".join(name for name in get_args(RegionName) if name != "front_half")
+            raise ValueError(f"coronal slices have no front half: give `regions` without it ({others})")
+        return self

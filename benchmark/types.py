@@ -30,8 +30,8 @@ class Head:
         voxels: float32 (x, y, z) in RAS+ order: x to the right, y to the front, z up; the scanner's own scale.
         affine: float64 (4, 4), voxel index to RAS+ millimetres.
         subject: the person. site: the scanner's place. session: the visit.
-        labels: truth the dataset knows (`brain`, `face`, `skin`: bool arrays of the voxels' shape). The harness
-            takes them away before an anonymizer sees the head.
+        labels: truth the dataset knows (`brain`, `face`, `skin`, `ears`, `eyes`, `nose`, `mouth`: bool arrays of the
+            voxels' shape). The harness takes them away before an anonymizer sees the head.
         registration: float64 (4, 4), millimetres of the face template to millimetres of this head, where it has
             been computed already (see `refbench.anonymizers.registration`).
         brain: bool of the voxels' shape, the brain as deepbet sees it, where it has been computed already (see

@@ -14,9 +14,11 @@ from pathlib import Path
 
 from refbench.datasets.base import Dataset, Scan
 from refbench.errors import DataError, RefbenchError
+from refbench.fingerprint import digest, file_digest
 from refbench.registry import plugin_module
 
 VOXEL_MM_DECIMALS = 2
+COPY = "One of them has the name of somebody else: find out which and get the right file, or take one away."
 
 
 @dataclass(frozen=True)
@@ -31,12 +33,20 @@ class Grid:
 
 
 @dataclass(frozen=True)
+class Read:
+    """A scan that could be loaded. `content`: digest of its file and recipe; empty for one that has no file."""
+
+    grid: Grid
+    content: str
+
+
+@dataclass(frozen=True)
 class Verdict:
     """What was found.
 
     Attributes:
         checked: how many scans were read.
-        unusable: a message for each scan that cannot be loaded; it names the file.
+        unusable: a message for each scan that cannot be loaded, or is a copy of an earlier one; it names the file.
         unusual: a message for each that can, though its grid is another than that of most scans of its site.
     """
 
@@ -64,14 +74,14 @@ def verify(
         DataError: the dataset cannot be listed, or a process died.
     """
     scans = dataset.scans()
-    found: list[Grid | str] = []
+    found: list[Read | str] = []
     # A fresh server, not a fork: this process may have threads and much memory.
     context = multiprocessing.get_context("forkserver")
     with ProcessPoolExecutor(
         min(jobs, len(scans)), mp_context=context, initializer=_begin, initargs=(tuple(plugin_files),)
     ) as pool:
         try:
-            for result in pool.map(partial(_grid_or_problem, dataset), scans):
+            for result in pool.map(partial(_read_or_problem, dataset), scans):
                 found.append(result)
                 progress(len(found), len(scans))
         except BrokenProcessPool as error:
@@ -79,8 +89,10 @@ def verify(
                 f"the process that read {_name(scans[len(found)])}, or a file soon after, died, most likely because "
                 "memory was full. Take fewer jobs."
             ) from error
+    found = _without_copies(scans, found)
     unusable = tuple(result for result in found if isinstance(result, str))
-    return Verdict(len(scans), unusable, tuple(_unusual(scans, found)))
+    grids = [result if isinstance(result, str) else result.grid for result in found]
+    return Verdict(len(scans), unusable, tuple(_unusual(scans, grids)))
 
 
 def _begin(files: tuple[Path, ...]) -> None:
@@ -90,7 +102,9 @@ def _begin(files: tuple[Path, ...]) -> None:
         plugin_module(file)
 
 
-def _grid_or_problem(dataset: Dataset, scan: Scan) -> Grid | str:
+def _read_or_problem(dataset: Dataset, scan: Scan) -> Read | str:
+    if scan.problem:
+        return scan.problem
     try:
         head = dataset.load(scan)
     except RefbenchError as error:
@@ -100,7 +114,18 @@ def _grid_or_problem(dataset: Dataset, scan: Scan) -> Grid | str:
     except Exception as error:  # whatever a plug-in makes of a file it cannot read: the others are still looked at
         return f"{_name(scan)}: cannot be loaded ({type(error).__name__}: {error}). Convert or download it again."
     edges = (round(float(edge), VOXEL_MM_DECIMALS) for edge in head.voxel_mm)
-    return Grid(head.voxels.shape, tuple(edges))
+    content = digest([file_digest(scan.files[0]), scan.recipe]) if scan.files else ""
+    return Read(Grid(head.voxels.shape, tuple(edges)), content)
+
+
+def _without_copies(scans: Sequence[Scan], found: Sequence[Read | str]) -> list[Read | str]:
+    """A copy is no scan of its own: it says whose it is."""
+    first: dict[str, Scan] = {}
+    told: list[Read | str] = []
+    for scan, result in zip(scans, found, strict=True):
+        other = scan if isinstance(result, str) or not result.content else first.setdefault(result.content, scan)
+        told.append(result if other is scan else f"{_name(scan)}: the same content as {_name(other)}. {COPY}")
+    return told
 
 
 def _unusual(scans: Sequence[Scan], found: Sequence[Grid | str]) -> list[str]:

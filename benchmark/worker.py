@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import shutil
+import sys
 import threading
 import time
 import traceback
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from refbench.errors import InvalidOutput, NobodyLeft, RefbenchError, Unavailable
+from refbench.full_disk import says_full
 from refbench.job import Assignment, Job, Status
 from refbench.jobs.task import Task
 from refbench.plugin import Plugin
@@ -23,12 +25,23 @@ from refbench.store import Store
 
 REPORT_SECONDS = 0.5
 LOG_NAME = "log.txt"
+NO_SPACE = 28
+"""Exit code of a job that found the disk full: it leaves no record, and is as if it had never begun."""
 
 
 def work(assignment: Assignment, connection: Connection) -> None:
     """Entry point of a job's process. The other end of `connection` gets ("progress", done, total, losses)."""
     os.setsid()  # a group of its own: Ctrl-C in the terminal reaches the runner alone, and a kill reaches all of us
     threading.Thread(target=_end_with_runner, args=(connection,), daemon=True).start()
+    try:
+        _work(assignment, connection)
+    except OSError as error:  # of the store's own files
+        if not says_full(str(error)):
+            raise
+        sys.exit(NO_SPACE)
+
+
+def _work(assignment: Assignment, connection: Connection) -> None:
     store, job = Store(assignment.store), assignment.job
     with store.lock(job.key):
         if store.has(job.key):  # another run made it while this one waited
@@ -38,6 +51,8 @@ def work(assignment: Assignment, connection: Connection) -> None:
         _limit(assignment)
         started = time.time()
         status, error = _attempt(assignment, store, scratch, _reporter(connection))
+        if status == "failed" and says_full(error):
+            sys.exit(NO_SPACE)
         record = {
             "status": status,
             "error": error,

@@ -28,15 +28,22 @@ TILT_DEGREES = 7.0
 COLUMNS = ("IXI_ID", "SEX_ID (1=m, 2=f)", "HEIGHT", "WEIGHT", "DATE_AVAILABLE", "AGE")
 
 
-def write_cohort(folder: Path, people: int = 60, scale: float = 0.25, *, seed: int = 0) -> list[Path]:
-    """Write the heads into `folder`, in order of their names."""
-    folder.mkdir(parents=True, exist_ok=True)
+def write_cohort(
+    folder: Path, people: int = 60, scale: float = 0.25, *, seed: int = 0, regions: Path | None = None
+) -> list[Path]:
+    """Write the heads into `folder`, in order of their names, and where their brains are into `regions`."""
+    for place in filter(None, (folder, regions)):
+        place.mkdir(parents=True, exist_ok=True)
     dataset = Phantom(subjects=people, scale=scale, seed=seed)
     files = []
     for number, scan in enumerate(dataset.scans(), start=1):
         # Some numbers are of nobody, as in IXI.
         file = folder / f"IXI{2 + number + number // 7:03d}-{scan.site}-{800 + 3 * number:04d}-T1.nii.gz"
-        write_head(file, dataset.load(scan))
+        head = dataset.load(scan)
+        write_head(file, head)
+        if regions:
+            brain = head.with_voxels(head.labels["brain"].astype(np.float32))
+            write_head(regions / file.name.replace("-T1.nii", "-T1_regions.nii"), brain)
         files.append(file)
     return files
 

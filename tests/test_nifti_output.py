@@ -28,6 +28,11 @@ KINDS = {
 }
 LAYOUT = {nib.Nifti1Image: (352, slice(108, 112)), nib.Nifti2Image: (544, slice(168, 176))}
 """Where the voxels start, and which bytes of the header say so."""
+TEXTS = {
+    nib.Nifti1Image: [slice(4, 14), slice(14, 32), slice(148, 228), slice(228, 252), slice(328, 344)],
+    nib.Nifti2Image: [slice(240, 320), slice(320, 344), slice(508, 524)],
+}
+"""Where the header holds texts: data_type and db_name (NIfTI-1 only), descrip, aux_file, intent_name."""
 
 
 def source_file(
@@ -86,6 +91,13 @@ def content_of(path: Path) -> bytes:
     return gzip.decompress(raw) if path.suffix == ".gz" else raw
 
 
+def without_texts(raw: bytes, image: Any = nib.Nifti1Image) -> bytes:
+    blanked = bytearray(raw)
+    for text in TEXTS[image]:
+        blanked[text] = bytes(text.stop - text.start)
+    return bytes(blanked)
+
+
 def stored_in(path: Path) -> np.ndarray:
     return np.asarray(nib.load(path).dataobj.get_unscaled())
 
@@ -97,7 +109,7 @@ def test_a_head_that_did_not_change_gives_the_same_file_in_all_48_orientations(t
         source = source_file(tmp_path / "in.nii", kind, orientation)
         head = read_head(source)
         write_release(encode_release(source, head.voxels, np.zeros(SHAPE, dtype=bool)), tmp_path / "out.nii")
-        assert (tmp_path / "out.nii").read_bytes() == source.read_bytes(), orientation
+        assert (tmp_path / "out.nii").read_bytes() == without_texts(source.read_bytes()), orientation
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -120,7 +132,7 @@ def test_only_the_changed_voxels_change(tmp_path: Path, kind: str, image: Any, f
     np.testing.assert_allclose(after.voxels[changed], 90, atol=slope / 2 + 1e-3)
     np.testing.assert_array_equal(after.affine, head.affine)
     voxels_start = LAYOUT[image][0]
-    assert content_of(out)[:voxels_start] == content_of(source)[:voxels_start]
+    assert content_of(out)[:voxels_start] == without_texts(content_of(source), image)[:voxels_start]
     assert np.count_nonzero(stored_in(out) != stored_in(source)) == changed.sum()
 
 
@@ -170,6 +182,26 @@ def test_values_are_rounded_and_clipped_to_what_the_type_holds(tmp_path: Path, v
 
 
 @pytest.mark.parametrize("image", LAYOUT)
+def test_texts_of_the_header_are_blanked(tmp_path: Path, image: Any) -> None:
+    """dcm2niix writes a time into `descrip`; programs for ANALYZE wrote the file's old name into `db_name`."""
+    source, out, mask = (tmp_path / name for name in ("in.nii", "out.nii", "mask.nii"))
+    source_file(source, image=image)
+    raw = bytearray(source.read_bytes())
+    for number, text in enumerate(TEXTS[image]):
+        raw[text] = f"DOE^{number}".encode().ljust(text.stop - text.start, b"x")
+    source.write_bytes(raw)
+    assert nib.load(source).header["descrip"].item().startswith(b"DOE^")
+    head = read_head(source)
+    write_release(encode_release(source, head.voxels, np.zeros(SHAPE, dtype=bool)), out)
+    assert out.read_bytes() == without_texts(raw, image)
+    write_mask(source, np.zeros(SHAPE, dtype=bool), mask)
+    assert nib.load(mask).header["descrip"].item() == b"where the head was changed"
+    for file in (out, mask):
+        assert b"DOE" not in file.read_bytes()
+        assert b"xxxx" not in file.read_bytes()
+
+
+@pytest.mark.parametrize("image", LAYOUT)
 def test_extensions_and_what_follows_the_voxels_are_left_out(tmp_path: Path, image: Any) -> None:
     source = source_file(tmp_path / "in.nii", "scaled int16", "RAS", image, extension=b"PatientName: DOE^JANE")
     source.write_bytes(source.read_bytes() + b"born 1970")
@@ -177,7 +209,7 @@ def test_extensions_and_what_follows_the_voxels_are_left_out(tmp_path: Path, ima
     head = read_head(source)
     write_release(encode_release(source, head.voxels, np.zeros(SHAPE, dtype=bool)), tmp_path / "out.nii")
     plain = source_file(tmp_path / "plain.nii", "scaled int16", "RAS", image)
-    assert (tmp_path / "out.nii").read_bytes() == plain.read_bytes()
+    assert (tmp_path / "out.nii").read_bytes() == without_texts(plain.read_bytes(), image)
 
 
 @pytest.mark.parametrize("slope", [0.0, np.nan])
@@ -188,7 +220,7 @@ def test_a_header_without_scaling_stays_without(tmp_path: Path, slope: float) ->
     source.write_bytes(raw)
     changed = np.ones(SHAPE, dtype=bool)
     write_release(encode_release(source, np.full(SHAPE, 7, dtype=np.float32), changed), tmp_path / "out.nii")
-    assert (tmp_path / "out.nii").read_bytes()[:352] == bytes(raw[:352])
+    assert (tmp_path / "out.nii").read_bytes()[:352] == without_texts(raw)[:352]
     assert (stored_in(tmp_path / "out.nii") == 7).all()
 
 

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from refbench.errors import DataError
-from refbench.slicing import CutSlices, SliceOptions, cut, place
+from refbench.slicing import CutSlices, SliceOptions, cut, place, upper_percentile
 from refbench.types import AnonymizedHead, Head, Mask
 
 
@@ -262,3 +262,35 @@ def test_a_scale_of_nothing_is_an_error() -> None:
 def test_impossible_options_are_refused(options: dict[str, float]) -> None:
     with pytest.raises(ValidationError):
         SliceOptions.model_validate(options)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.integers(0, 2**32 - 1), st.integers(1, 3000), st.sampled_from([50.01, 60, 99.5, 99.9, 100]), st.integers(0, 3)
+)
+def test_the_percentile_is_numpys_to_the_bit(seed: int, size: int, percent: float, kind: int) -> None:
+    rng = np.random.default_rng(seed)
+    values = [
+        rng.normal(size=size),
+        rng.integers(0, 4, size),
+        np.sort(rng.gamma(1, 100, size)),
+        np.where(np.arange(size) % 7, 0, rng.random(size)),  # the sample that sets the bound may see nothing but these
+    ][kind].astype(np.float32)
+    assert upper_percentile(values, percent) == float(np.percentile(values, percent))
+
+
+def test_a_percentile_that_the_sample_is_blind_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("refbench.slicing._SAMPLE", 100)
+    values = np.zeros(10_000, dtype=np.float32)
+    values[::100] = np.arange(100)  # every value that the sample sees is bright
+    assert upper_percentile(values, 99.5) == float(np.percentile(values, 99.5))
+
+
+def test_the_papers_slices_of_a_volume_that_fits_need_no_head() -> None:
+    head = ellipsoid((150, 60, 60), (1.2, 4.0, 4.0))
+    speck = np.zeros_like(head.voxels)
+    speck[70:80, 30, 30] = 1
+    columns, _ = place(head.with_voxels(speck), SliceOptions(placement="paper", size=64))
+    np.testing.assert_array_equal(columns, 75 + 5 * np.arange(-10, 11))
+    with pytest.raises(DataError, match="no head"):
+        place(head.with_voxels(speck), SliceOptions(size=64))

@@ -139,3 +139,16 @@ def test_a_process_that_dies_is_told(tmp_path: Path) -> None:
     (tmp_path / "fatal").touch()
     with pytest.raises(DataError, match=r"process that read \w+, or a file soon after, died"):
         verify(from_file(path), plugin_files=[path])
+
+
+def test_copies_and_two_files_of_one_person_are_named(files: list[Path]) -> None:
+    files[2].write_bytes(files[0].read_bytes())
+    extra = files[4].with_name(files[4].name.replace("-T1.nii.gz", "-T1.nii"))
+    extra.write_bytes(gzip.decompress(files[4].read_bytes()))
+    verdict = check(files)
+    copy, both = verdict.unusable
+    assert copy.startswith(f"{files[2]}: the same content as {files[0]}. One of them has the name of somebody else")
+    assert "are both session 1 of subject" in both
+    assert str(extra) in both
+    assert str(files[4]) in both
+    assert verdict.unusual == ()

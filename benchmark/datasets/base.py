@@ -22,6 +22,8 @@ class Scan:
         files: what is read, absolute paths. Their contents, never their paths, go into the cache key.
         recipe: whatever else decides the voxels, as JSON values (a phantom's numbers, a deformation's seed).
         facts: age in years, sex and the like; for tables only.
+        problem: why it cannot be used, where that is known before it is read: two files of one visit, no site. It
+            costs its subject alone, as a damaged file does. Empty where all is well.
     """
 
     subject: str
@@ -30,6 +32,7 @@ class Scan:
     files: tuple[Path, ...] = ()
     recipe: Mapping[str, Any] = field(default_factory=dict)
     facts: Mapping[str, str | float] = field(default_factory=dict)
+    problem: str = ""
 
     @property
     def who(self) -> str:
@@ -61,7 +64,7 @@ class Dataset(Plugin, ABC):
         """All scans in a stable order, without opening a volume.
 
         Raises:
-            DataError: the folder is missing or holds nothing that fits; the message names it.
+            DataError: the folder is missing or holds nothing that can be used; the message names it.
         """
 
     @abstractmethod

@@ -7,14 +7,14 @@ SQLAlchemy among them) and index a data set of 580 people in 11 s instead of 0.2
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from pydantic import field_validator, model_validator
 
 from refbench.bids_names import ENTITIES, IMAGES, BidsName
 from refbench.datasets.base import Dataset, Scan
-from refbench.datasets.files import Row, check_fetched, check_folder, facts, groups_of, read_table
+from refbench.datasets.files import Row, check_fetched, check_folder, facts, groups_of, read_table, usable
 from refbench.errors import DataError
 from refbench.plugin import param
 from refbench.types import Head
@@ -22,6 +22,7 @@ from refbench.types import Head
 TABLE = "participants.tsv"
 KEY = "participant_id"
 SITE = "site"
+UNKNOWN_SITE = "unknown"
 
 
 class Bids(Dataset):
@@ -33,8 +34,8 @@ class Bids(Dataset):
         entities: {acq: mprage, run: 1, rec: null}      # null: without it; numbers fit with any leading zeros
 
     The site stands in participants.tsv, or is found by `site_pattern` in the label of the subject; without both there
-    is one site called `site`. Every person needs one, so that nobody silently lands at the wrong site. Age (years) and
-    sex are read from participants.tsv, too; who is not in it just has none.
+    is one site called `site`. Every person needs one, so that nobody silently lands at the wrong site; who has none is
+    excluded. Age (years) and sex are read from participants.tsv, too; who is not in it just has none.
 
     Relative paths start at the folder of the suite file, or in Python at the current folder.
     """
@@ -79,26 +80,25 @@ class Bids(Dataset):
         """One scan per subject and session, in order of their labels.
 
         Raises:
-            DataError: missing folder, no image that fits, two for one session of a subject, an unusable
-                participants.tsv, or somebody without a site.
+            DataError: missing folder, no image that fits, or that can be used, or an unusable participants.tsv.
         """
         folder = self.path.expanduser().absolute()  # not resolved: data managers link to files named by their hash
         people = _participants(folder / TABLE)
         images = self._images(folder)
-        _check_one_each(images)
         sites = self._sites({name.entities["sub"] for _, name in images}, people, folder / TABLE)
         scans = [
             Scan(
                 subject=(subject := name.entities["sub"]),
-                site=sites[subject],
+                site=sites.get(subject, UNKNOWN_SITE),
                 session=name.entities.get("ses", "1"),
                 files=(file,),
                 facts=_facts(people.get(subject, {}), folder / TABLE),
+                problem="" if subject in sites else self._no_site(subject, folder / TABLE),
             )
             for file, name in images
         ]
-        taken = list(dict.fromkeys(scan.subject for scan in scans if self._takes(scan.site)))[: self.limit]
-        return [scan for scan in scans if scan.subject in taken]
+        taken = list(dict.fromkeys(scan.subject for scan in scans if self._takes(scan)))[: self.limit]
+        return usable([scan for scan in scans if scan.subject in taken], _are_both)
 
     def load(self, scan: Scan) -> Head:
         """Read the file; see `refbench.datasets.nifti.read_head`."""
@@ -106,8 +106,8 @@ class Bids(Dataset):
 
         return read_head(scan.files[0], subject=scan.subject, session=scan.session, site=scan.site)
 
-    def _takes(self, site: str) -> bool:
-        return self.sites is None or site in self.sites
+    def _takes(self, scan: Scan) -> bool:
+        return self.sites is None or scan.site in self.sites or bool(scan.problem)
 
     def _images(self, folder: Path) -> list[tuple[Path, BidsName]]:
         there = _all_images(folder)
@@ -126,16 +126,25 @@ class Bids(Dataset):
         return all(_alike(name.entities.get(key), wanted) for key, wanted in self.entities.items())
 
     def _sites(self, subjects: Iterable[str], people: Mapping[str, Row], table: Path) -> dict[str, str]:
-        """The site of each subject."""
+        """The site of each subject who has one."""
         if self.site_pattern is not None:
-            sites = {subject: _site_of(subject, self.site_pattern) for subject in subjects}
+            found = {subject: re.search(self.site_pattern, subject) for subject in subjects}
+            sites = {subject: match["site"] for subject, match in found.items() if match and match["site"]}
         else:
-            sites = _sites_of_table(subjects, people, table, self.site_column)
+            sites = _sites_of_table(subjects, people, self.site_column)
         unknown = sorted(set(self.sites or ()) - set(sites.values()))
         if unknown:
             there = ", ".join(sorted(set(sites.values())))
             raise DataError(f"{table.parent}: nobody of the site {unknown[0]}; sites: {there}. Correct `sites`.")
         return sites
+
+    def _no_site(self, subject: str, table: Path) -> str:
+        if self.site_pattern is not None:
+            return f"subject {subject}: `site_pattern` finds no site in its label. Widen `site_pattern`."
+        return (
+            f"{table}: no `{self.site_column or SITE}` for subject {subject}. Complete the table, choose another "
+            "`site_column`, or tell sites by `site_pattern`."
+        )
 
 
 def _all_images(folder: Path) -> list[tuple[Path, BidsName]]:
@@ -166,19 +175,20 @@ def _check_place(file: Path, name: BidsName, folder: Path) -> None:
     check_fetched(file)
 
 
-def _check_one_each(images: Sequence[tuple[Path, BidsName]]) -> None:
-    """Raise DataError, naming both files and what tells them apart, if a session of a subject has two images."""
-    seen: dict[tuple[str, str], tuple[Path, BidsName]] = {}
-    for file, name in images:
-        other, other_name = seen.setdefault((name.entities["sub"], name.entities.get("ses", "1")), (file, name))
-        if other is file:
-            continue
-        ours, theirs = name.entities, other_name.entities
-        telling = [key for key in ENTITIES if ours.get(key) != theirs.get(key)]
-        what = f"session {ours['ses']} of subject {ours['sub']}" if "ses" in ours else f"subject {ours['sub']}"
-        chosen = theirs.get(telling[0], "null") if telling else ""
-        advice = f"Choose one, such as `entities: {{{telling[0]}: {chosen}}}`" if telling else "Take one away"
-        raise DataError(f"{other} and {file} are both of {what}. {advice}.")
+def _are_both(one: Scan, other: Scan) -> str:
+    """Two images of one session, and what tells them apart."""
+    theirs, ours = (_entities(scan.files[0]) for scan in (one, other))
+    telling = [key for key in ENTITIES if ours.get(key) != theirs.get(key)]
+    what = f"session {ours['ses']} of subject {ours['sub']}" if "ses" in ours else f"subject {ours['sub']}"
+    chosen = theirs.get(telling[0], "null") if telling else ""
+    advice = f"Choose one, such as `entities: {{{telling[0]}: {chosen}}}`" if telling else "Take one away"
+    return f"{one.files[0]} and {other.files[0]} are both of {what}. {advice}."
+
+
+def _entities(image: Path) -> Mapping[str, str]:
+    name = BidsName.parse(image.name)
+    assert name is not None, "only images with such a name are scans"
+    return name.entities
 
 
 def _alike(label: str | None, wanted: str | int | None) -> bool:
@@ -203,28 +213,12 @@ def _participants(table: Path) -> dict[str, Row]:
     return row_of
 
 
-def _sites_of_table(
-    subjects: Iterable[str], people: Mapping[str, Row], table: Path, column: str | None
-) -> dict[str, str]:
+def _sites_of_table(subjects: Iterable[str], people: Mapping[str, Row], column: str | None) -> dict[str, str]:
+    """The site of each subject whom the table gives one; one for all where it has no such column and needs none."""
     name = (column or SITE).lower()  # as tables are read
-    subjects = sorted(subjects)
-    lacking = [subject for subject in subjects if name not in people.get(subject, {})]
     if column is None and not any(name in row for row in people.values()):
         return dict.fromkeys(subjects, SITE)
-    if lacking:
-        others = f" and {len(lacking) - 1} other(s)" if lacking[1:] else ""
-        raise DataError(
-            f"{table}: no `{column or SITE}` for subject {lacking[0]}{others}. Complete the table, choose another "
-            "`site_column`, or tell sites by `site_pattern`."
-        )
-    return {subject: people[subject][name] for subject in subjects}
-
-
-def _site_of(subject: str, pattern: str) -> str:
-    match = re.search(pattern, subject)
-    if match is None or not match["site"]:
-        raise DataError(f"subject {subject}: `site_pattern` finds no site in its label. Widen `site_pattern`.")
-    return match["site"]
+    return {subject: people[subject][name] for subject in subjects if name in people.get(subject, {})}
 
 
 def _facts(row: Row, table: Path) -> dict[str, str | float]:

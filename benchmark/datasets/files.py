@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from refbench.datasets.base import Scan
@@ -63,16 +64,36 @@ def name_without_extension(file: Path) -> str:
     return file.name.removesuffix(".gz").removesuffix(".nii")
 
 
-def check_unique(scans: Sequence[Scan]) -> None:
-    """Raise DataError, naming both files, if two scans say they are the same session of the same subject."""
-    seen: dict[tuple[str, str], Scan] = {}
+def _are_both(one: Scan, other: Scan) -> str:
+    return (
+        f"{one.files[0]} and {other.files[0]} are both session {one.session} of subject {one.subject}. "
+        "Tell them apart by `pattern` or `csv`, or take one away."
+    )
+
+
+def usable(scans: Sequence[Scan], are_both: Callable[[Scan, Scan], str] = _are_both) -> list[Scan]:
+    """The scans, except that those of the same session of the same subject become one with a problem.
+
+    Args:
+        scans: at least one.
+        are_both: says, of two scans, that they are of one session, and what to do.
+
+    Raises:
+        DataError: every scan has a problem: then it is the table or the folder that must be mended.
+    """
+    same: dict[tuple[str, str], list[Scan]] = {}
     for scan in scans:
-        other = seen.setdefault((scan.subject, scan.session), scan)
-        if other is not scan:
-            raise DataError(
-                f"{other.files[0]} and {scan.files[0]} are both session {scan.session} of subject {scan.subject}. "
-                "Tell them apart by `pattern` or `csv`, or take one away."
-            )
+        same.setdefault((scan.subject, scan.session), []).append(scan)
+    distinct = [first if not others else _merged(first, others, are_both) for first, *others in same.values()]
+    if all(scan.problem for scan in distinct):
+        more = f" The other {len(distinct) - 1} scan(s) cannot be used either." if distinct[1:] else ""
+        raise DataError(f"{distinct[0].problem}{more}")
+    return distinct
+
+
+def _merged(first: Scan, others: Sequence[Scan], are_both: Callable[[Scan, Scan], str]) -> Scan:
+    files = (file for scan in (first, *others) for file in scan.files)
+    return replace(first, files=tuple(files), problem=are_both(first, others[0]))
 
 
 def read_table(path: Path, keys: Sequence[str]) -> list[Row]:

@@ -11,12 +11,12 @@ from pydantic import field_validator
 from refbench.datasets.base import Dataset, Scan
 from refbench.datasets.files import (
     Row,
-    check_unique,
     facts,
     find_files,
     groups_of,
     name_without_extension,
     read_table,
+    usable,
 )
 from refbench.errors import DataError
 from refbench.plugin import param
@@ -37,7 +37,8 @@ class Folder(Dataset):
     The table overrides what names say. Its rows are found by `file` (path below the folder, or the bare name) or by
     `subject` (and by `session` too, if it has that column); other columns are `site`, `age` (years) and `sex`, and
     with `file` also `subject` and `session`. Every file needs a row, so that a person never silently lands at the
-    wrong site; people of the table who have no file are passed over, files it names must be there.
+    wrong site: a file without one is excluded. People of the table who have no file are passed over, files it names
+    must be there.
 
     Relative paths start at the folder of the suite file, or in Python at the current folder.
     """
@@ -67,15 +68,14 @@ class Folder(Dataset):
         """One scan per file, in order of the paths below the folder.
 
         Raises:
-            DataError: missing folder or table, no file that fits, a file that the pattern or the table does not
-                cover, or two files for one session of a subject.
+            DataError: missing folder or table, no file that fits, or that can be used, or a file that the pattern
+                does not cover.
         """
         folder = self.path.expanduser().absolute()
         scans = [self._from_name(file, folder) for file in find_files(folder, self.glob)]
         if self.csv is not None:
             scans = _with_table(scans, folder, self.csv)
-        check_unique(scans)
-        return scans
+        return usable(scans)
 
     def load(self, scan: Scan) -> Head:
         """Read the file; see `refbench.datasets.nifti.read_head`."""
@@ -109,13 +109,7 @@ def _with_table(scans: list[Scan], folder: Path, table: Path) -> list[Scan]:
     else:
         row_of = _by(("subject",), rows, table)
         found = [row_of.get((scan.subject,)) for scan in scans]
-    missing = [scan for scan, row in zip(scans, found, strict=True) if row is None]
-    if missing:
-        raise DataError(
-            f"{table}: no row for {missing[0].files[0]} (subject {missing[0].subject}, session {missing[0].session})"
-            f"{f' and {len(missing) - 1} other files' if missing[1:] else ''}. Add it, or narrow `glob`."
-        )
-    return [_override(scan, row, table) for scan, row in zip(scans, found, strict=True) if row is not None]
+    return [_override(scan, row, table) for scan, row in zip(scans, found, strict=True)]
 
 
 def _by(columns: tuple[str, ...], rows: list[Row], table: Path) -> dict[tuple[str, ...], Row]:
@@ -136,7 +130,10 @@ def _below(scan: Scan, folder: Path) -> str:
     return scan.files[0].relative_to(folder).as_posix()
 
 
-def _override(scan: Scan, row: Row, table: Path) -> Scan:
+def _override(scan: Scan, row: Row | None, table: Path) -> Scan:
+    if row is None:
+        who = f"subject {scan.subject}, session {scan.session}"
+        return replace(scan, problem=f"{table}: no row for {scan.files[0]} ({who}). Add it, or narrow `glob`.")
     return replace(
         scan,
         subject=row.get("subject", scan.subject),

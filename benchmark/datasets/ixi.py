@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from refbench.datasets.base import Dataset, Scan
-from refbench.datasets.files import check_unique, find_files
+from refbench.datasets.files import find_files, usable
 from refbench.datasets.ixi_people import People, read_people
 from refbench.datasets.ixi_source import NAME, SPREADSHEET
 from refbench.datasets.ixi_tar import unpacked
@@ -57,8 +57,8 @@ class IXI(Dataset):
         """One scan per subject, in order of file names.
 
         Raises:
-            DataError: missing folder, an archive that cannot be unpacked, no T1 file of these sites, two of one
-                subject, an unusable table, or brain regions that one of them lacks.
+            DataError: missing folder, an archive that cannot be unpacked, no T1 file of these sites, an unusable
+                table, or brain regions that one of them lacks.
         """
         folder = self._folder_of_files()
         people, regions = self._people(folder), self._regions(folder)
@@ -71,8 +71,7 @@ class IXI(Dataset):
                 scans.append(Scan(subject=match["subject"], site=match["site"], files=files, facts=person))
         if not scans:
             raise DataError(f"{folder}: no T1 file of the sites {', '.join(self.sites or ())}. Correct `sites`.")
-        check_unique(scans)
-        return scans[: self.limit]
+        return usable(scans)[: self.limit]
 
     def load(self, scan: Scan) -> Head:
         """Read the file, and the brain regions where there are any; see `refbench.datasets.nifti`."""

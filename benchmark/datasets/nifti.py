@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import gzip
 import logging
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
+from isal import igzip, isal_zlib
 from nibabel.imageglobals import logger as nibabel_logger
+from nibabel.orientations import apply_orientation, inv_ornt_aff, io_orientation
 from nibabel.spatialimages import HeaderDataError, ImageDataError
+from nibabel.volumeutils import apply_read_scaling
 from nibabel.wrapstruct import WrapStructError
 
 from refbench.errors import DataError
-from refbench.types import Head, Mask, Voxels
+from refbench.types import Affine, Head, Mask, Voxels
 
 Image = nib.Nifti1Image | nib.Nifti2Image
 
@@ -44,12 +47,11 @@ def read_head(path: Path, *, subject: str = "", session: str = "", site: str = "
         try:
             image = _parse(raw, path)
             _check_grid(image, path)
-            canonical: Image = nib.as_closest_canonical(image)  # type: ignore[no-untyped-call]
-            voxels = np.asarray(canonical.dataobj).reshape(canonical.shape[:3]).astype(np.float32, order="C")
+            voxels, affine = _in_ras_order(image, raw)
         except (HeaderDataError, ImageDataError, WrapStructError, ValueError, OSError, OverflowError) as error:
             raise DataError(f"{path}: damaged NIfTI file ({error}). Convert or download it again.") from error
     _check_voxels(voxels, path)
-    return Head(voxels, canonical.affine.astype(np.float64), subject=subject, session=session, site=site)
+    return Head(voxels, affine, subject=subject, session=session, site=site)
 
 
 def read_label(path: Path, head: Head) -> Mask:
@@ -71,12 +73,24 @@ def _read_bytes(path: Path) -> bytes:
         raw = Path(path).read_bytes()
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}). Check the path and its permissions.") from error
+    try:
+        return unpacked(raw)
+    except gzip.BadGzipFile as error:
+        raise DataError(f"{path}: truncated or damaged gzip file ({error}). Copy or download it again.") from error
+
+
+def unpacked(raw: bytes) -> bytes:
+    """What a file holds, whether it is compressed with gzip or not; checksums are tested.
+
+    Raises:
+        gzip.BadGzipFile: it is truncated or damaged.
+    """
     if not raw.startswith(GZIP_MAGIC):
         return raw
     try:
-        return gzip.decompress(raw)
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise DataError(f"{path}: truncated or damaged gzip file ({error}). Copy or download it again.") from error
+        return bytes(igzip.decompress(raw))  # type: ignore[no-untyped-call]
+    except (EOFError, isal_zlib.error) as error:  # type: ignore[misc]  # its stub tells no type
+        raise gzip.BadGzipFile(str(error)) from error
 
 
 def _parse(raw: bytes, path: Path) -> Image:
@@ -88,6 +102,23 @@ def _parse(raw: bytes, path: Path) -> Image:
     if b"ni1\0" in raw[NIFTI1_MAGIC] or raw[NIFTI2_MAGIC] == b"ni2\0":
         raise DataError(f"{path}: a NIfTI header whose voxels lie in another file. Convert the pair to one .nii file.")
     raise DataError(f"{path}: not a NIfTI file. Convert it to .nii or .nii.gz (DICOM: with dcm2niix).")
+
+
+def _in_ras_order(image: Image, raw: bytes) -> tuple[Voxels, Affine]:
+    """Scaled voxels in RAS+ order, and their affine, as `nibabel.as_closest_canonical` gives them.
+
+    Plane by plane, from the file's bytes straight to float32: in between there is no volume, let alone in float64.
+    """
+    where: Any = image.dataobj
+    stored = np.frombuffer(raw, where.dtype, int(np.prod(image.shape)), where.offset)
+    turn = io_orientation(image.affine)  # type: ignore[no-untyped-call]
+    planes = apply_orientation(stored.reshape(image.shape[:3], order="F"), turn)  # type: ignore[no-untyped-call]
+    slope, inter = np.float64(where.slope), np.float64(where.inter)
+    voxels = np.empty(planes.shape, dtype=np.float32)
+    for plane, values in zip(voxels, planes, strict=True):
+        plane[...] = apply_read_scaling(values, slope, inter)
+    affine: Affine = image.affine @ inv_ornt_aff(turn, image.shape)  # type: ignore[no-untyped-call]
+    return voxels, affine.astype(np.float64)
 
 
 def _check_grid(image: Image, path: Path) -> None:
@@ -115,14 +146,15 @@ def _check_grid(image: Image, path: Path) -> None:
 
 
 def _check_voxels(voxels: Voxels, path: Path) -> None:
-    wrong = np.count_nonzero(~np.isfinite(voxels))
-    if wrong:
+    low, high = voxels.min(), voxels.max()  # a NaN anywhere makes both NaN
+    if not (np.isfinite(low) and np.isfinite(high)):
+        wrong = np.count_nonzero(~np.isfinite(voxels))
         raise DataError(
             f"{path}: {wrong} voxels are NaN, infinite or too large for float32. "
             "Set them to the value of air, or convert the scan again."
         )
-    if voxels.min() == voxels.max():
-        raise DataError(f"{path}: every voxel is {voxels.flat[0]:g}, there is no head in it. Convert the scan again.")
+    if low == high:
+        raise DataError(f"{path}: every voxel is {low:g}, there is no head in it. Convert the scan again.")
 
 
 @contextmanager

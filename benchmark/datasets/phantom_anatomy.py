@@ -6,8 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from refbench.datasets.phantom import LABELS
 from refbench.datasets.phantom_brain import Folds, cavity_distance, paint_brain
 from refbench.datasets.phantom_facial import paint_jaws, paint_nose, paint_orbits
+from refbench.datasets.phantom_labels import labels_of
 from refbench.datasets.phantom_neck import paint_neck
 from refbench.datasets.phantom_person import Person
 from refbench.datasets.phantom_shapes import Canvas, ramp
@@ -16,7 +18,6 @@ from refbench.datasets.phantom_tissue import Contrast
 from refbench.types import Affine, Mask, Voxels
 
 SKIN_MM = 2.2
-FACE_DEPTH_MM = 6.0
 BRAINCASE_MM = ((-88.0, -112.0, -86.0), (88.0, 96.0, 96.0))
 SLAB_VOXELS = 400_000
 
@@ -27,7 +28,7 @@ class Anatomy:
 
     Attributes:
         intensity: float32 (x, y, z), white matter about 1, air 0.
-        labels: `brain`, `face`, `skin`, bool of the same shape.
+        labels: bool of the same shape, by the names of `LABELS`.
     """
 
     intensity: Voxels
@@ -47,7 +48,7 @@ def paint_person(surface: Surface, contrast: Contrast, mm_of_index: Affine, shap
     # A label thinner than a voxel would have holes.
     skin_mm = max(SKIN_MM, 1.1 * float(np.sqrt((mm_of_index[:3, :3] ** 2).sum(axis=0)).max()))
     intensity = np.empty(shape, np.float32)
-    labels = {name: np.empty(shape, np.bool_) for name in ("brain", "face", "skin")}
+    labels = {name: np.empty(shape, np.bool_) for name in LABELS}
     # Slabs small enough for the processor's cache make this several times faster than whole volumes.
     thickness = max(1, SLAB_VOXELS // (shape[1] * shape[2]))
     for start in range(0, shape[0], thickness):
@@ -62,7 +63,8 @@ def paint_person(surface: Surface, contrast: Contrast, mm_of_index: Affine, shap
 
 def _paint_slab(surface: Surface, folds: Folds, contrast: Contrast, at: Canvas, skin_mm: float) -> dict[str, Mask]:
     person = surface.person
-    skin, cranium = surface.distance(at)
+    outline = surface.outline(at)
+    skin = outline.skin
     below = ramp(-at.z, 5, 60)  # 0 over the vault, 1 at the lower face and the neck
     fat = np.float32(person.scalp) + below * np.float32(1.5 + 1.2 * person.face.soft_tissue)
     at.paint(skin, contrast.muscle)
@@ -77,21 +79,11 @@ def _paint_slab(surface: Surface, folds: Folds, contrast: Contrast, at: Canvas, 
     head = at.crop(*BRAINCASE_MM)
     if head is not None:
         where = at.window(*BRAINCASE_MM)
-        cavity = cavity_distance(person, cranium[where], head)
+        cavity = cavity_distance(person, outline.cranium[where], head)
         outer = np.maximum(cavity - np.float32(person.skull), skin[where] + 4)
         _paint_skull(person, contrast, outer, cavity, head)
         hull[where] = paint_brain(person, folds, contrast, cavity, head)
-    face = person.face
-    frontal = (at.y > 50) & (np.abs(at.x) < 0.42 * face.face_width)
-    level = (at.z < face.nasion_z + 8) & (at.z > face.menton_z - 2)
-    depth = np.float32(FACE_DEPTH_MM)
-    inside = skin < 0
-    brain = hull < 0
-    return {
-        "brain": brain,
-        "face": inside & frontal & level & (skin > -depth) & ~brain,
-        "skin": inside & (skin > -np.float32(skin_mm)) & ~brain,
-    }
+    return labels_of(surface, outline, hull, skin_mm, at)
 
 
 def _paint_skull(person: Person, contrast: Contrast, outer: Voxels, cavity: Voxels, at: Canvas) -> None:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from refbench.datasets.phantom_shapes import Canvas, ramp
+from refbench.datasets.phantom_shapes import Canvas, Point, ramp
 from refbench.datasets.phantom_surface import Surface
 from refbench.datasets.phantom_tissue import Contrast
 from refbench.types import Voxels
+
+EYE_RADII = (12.2, 12.0, 12.2)
+LID_MM = 3.0
 
 
 def paint_jaws(surface: Surface, contrast: Contrast, at: Canvas) -> None:
@@ -68,7 +71,7 @@ def _arc(
 
 
 def paint_nose(surface: Surface, contrast: Contrast, skin: Voxels, at: Canvas) -> None:
-    """Cartilage, nostrils, nasal cavity with septum and turbinates, and the sinuses; `skin` as in Surface.distance."""
+    """Cartilage, nostrils, nasal cavity with septum and turbinates, and the sinuses; `skin` as in Outline."""
     face = surface.person.face
     back_of_nose = surface.front_at(0, face.nasion_z + 6)
     base, root = face.subnasale_z, face.nasion_z
@@ -102,19 +105,24 @@ def paint_nose(surface: Surface, contrast: Contrast, skin: Voxels, at: Canvas) -
         septum.paint(np.maximum(sheet, septum.y - np.float32(cavity_front)), 0.7 * contrast.muscle)
 
 
-def paint_orbits(surface: Surface, contrast: Contrast, at: Canvas) -> None:
-    """Bone, fat, optic nerve, muscles and eyeball with its lens."""
+def eyeballs(surface: Surface) -> list[Point]:
+    """Centres of the left and the right eyeball, mm."""
     face = surface.person.face
     z = face.nasion_z - 5.0
-    for sign in (-1.0, 1.0):
-        x = sign * face.eye_spacing / 2
-        front = surface.front_at(x, z) - 3.0
-        centre = (x, front - 12.0, z)
+    sides = (-face.eye_spacing / 2, face.eye_spacing / 2)
+    return [(x, surface.front_at(x, z) - LID_MM - EYE_RADII[1], z) for x in sides]
+
+
+def paint_orbits(surface: Surface, contrast: Contrast, at: Canvas) -> None:
+    """Bone, fat, optic nerve, muscles and eyeball with its lens."""
+    for x, y, z in eyeballs(surface):
+        front = y + EYE_RADII[1]
+        centre = (x, y, z)
         at.blob((x * 0.94, front - 19, z), (18, 25, 17), contrast.bone, shrink=-1.5)
         at.blob((x * 0.94, front - 19, z), (18, 25, 17), 0.95 * contrast.fat)
         at.rod((x * 0.95, front - 22, z), (x * 0.55, front - 44, z), 2.2, contrast.white * 0.85)
         for dx, dz in ((0.0, 9.0), (0.0, -9.0), (9.0, 0.0), (-9.0, 0.0)):
             at.rod((x + dx, front - 20, z + dz), (x * 0.6, front - 43, z + 0.2 * dz), 1.7, contrast.muscle)
-        at.blob(centre, (12.2, 12, 12.2), 0.9 * contrast.muscle)
-        at.blob(centre, (12.2, 12, 12.2), contrast.vitreous, shrink=1.2)
+        at.blob(centre, EYE_RADII, 0.9 * contrast.muscle)
+        at.blob(centre, EYE_RADII, contrast.vitreous, shrink=1.2)
         at.blob((x, front - 3.6, z), (4.8, 2.2, 4.8), 0.8 * contrast.muscle)

@@ -20,17 +20,20 @@ Z_MM = np.arange(-156, 33.1, STEP_MM, dtype=np.float32)
 
 @dataclass(frozen=True)
 class Relief:
-    """Height (mm, towards the front) and the cosine of its slope, float32 over X_MM x Z_MM."""
+    """Height (mm, towards the front), the cosine of its slope and the nose's share of the height, over X_MM x Z_MM."""
 
     height: Map
     cosine: Map
+    nose: Map
 
     def sample(self, x: Voxels, z: Voxels) -> tuple[Voxels, Voxels]:
         """Height and cosine at the given mm, linear between the map's points; the border's value outside."""
-        place = [(x - X_MM[0]) / np.float32(STEP_MM), (z - Z_MM[0]) / np.float32(STEP_MM)]
-        height = map_coordinates(self.height, place, output=np.float32, order=1, mode="nearest")
-        cosine = map_coordinates(self.cosine, place, output=np.float32, order=1, mode="nearest")
-        return height, cosine
+        return _sampled(self.height, x, z), _sampled(self.cosine, x, z)
+
+    def nose_depth(self, x: Voxels, z: Voxels) -> Voxels:
+        """How deep the nose is under its skin, mm, as the skin's distance counts: to the face as it is without it."""
+        depth: Voxels = _sampled(self.nose, x, z) * _sampled(self.cosine, x, z)
+        return depth
 
 
 def relief_of(face: Face) -> Relief:
@@ -38,9 +41,17 @@ def relief_of(face: Face) -> Relief:
     x, z = np.meshgrid(X_MM, Z_MM, indexing="ij")
     side = np.abs(x)
     height = _brow_and_eyes(face, side, z) + _cheeks(face, side, z) + _mouth(face, side, z) + _chin(face, side, z)
-    height = height + _nose(face, x, z)
+    nose = _nose(face, x, z)
+    height = height + nose
     slope_x, slope_z = np.gradient(height, STEP_MM)
-    return Relief(height.astype(np.float32), (1 / np.sqrt(1 + slope_x**2 + slope_z**2)).astype(np.float32))
+    cosine = 1 / np.sqrt(1 + slope_x**2 + slope_z**2)
+    return Relief(height.astype(np.float32), cosine.astype(np.float32), nose.astype(np.float32))
+
+
+def _sampled(values: Map, x: Voxels, z: Voxels) -> Voxels:
+    place = [(x - X_MM[0]) / np.float32(STEP_MM), (z - Z_MM[0]) / np.float32(STEP_MM)]
+    sampled: Voxels = map_coordinates(values, place, output=np.float32, order=1, mode="nearest")
+    return sampled
 
 
 def _bump(u: Map, v: Map, centre: tuple[float, float], spread: tuple[float, float]) -> Map:

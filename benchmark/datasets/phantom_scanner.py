@@ -1,4 +1,4 @@
-"""What a scanner adds: contrast, field of view, pose, resolution, bias field and noise; three sites as in IXI."""
+"""What a scanner adds: contrast, field of view, pose, resolution, artefacts and noise; three sites as in IXI."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 
+from refbench.datasets.phantom_artefacts import moved, truncated
 from refbench.datasets.phantom_person import Person
 from refbench.datasets.phantom_tissue import Contrast
 from refbench.types import Affine, Voxels
@@ -25,6 +26,8 @@ class Scanner:
         blur_mm: standard deviation of the point spread along x, y, z.
         tilt_degrees: how the grid is tilted about the x axis against the scanner's own axes.
         nose_room_mm: mean and standard deviation of the room between nose and edge of the field of view.
+        k_space: share of k-space that is recorded along each axis, 0-1; less than 1 rings.
+        motion: how far a head moves meanwhile, standard deviation in mm and degrees.
     """
 
     contrast: Contrast
@@ -37,6 +40,8 @@ class Scanner:
     blur_mm: tuple[float, float, float]
     tilt_degrees: float
     nose_room_mm: tuple[float, float]
+    k_space: float = 1.0
+    motion: float = 0.0
 
 
 _WHOLE = (1.2, 0.9375, 0.9375)
@@ -105,8 +110,12 @@ def scan_tissue(scanner: Scanner, tissue: Voxels, rng: np.random.Generator) -> V
         spread = scanner.blur_mm[axis] / voxel[axis]
         if spread > 0.2:
             image = gaussian_filter1d(image, spread, axis=axis, truncate=3.0, mode="nearest")
+    if scanner.motion > 0:
+        image = moved(image, (float(voxel[0]), float(voxel[1]), float(voxel[2])), scanner.motion, rng)
     for curve, axis in zip(_bias_curves(scanner, tissue.shape, rng), range(3), strict=True):
         image = image * np.expand_dims(curve, tuple(a for a in range(3) if a != axis))
+    if scanner.k_space < 1:
+        image = truncated(image, scanner.k_space)
     image = image * np.float32(scanner.white)
     spread = np.float32(scanner.noise * scanner.white)
     real = rng.standard_normal(image.shape, dtype=np.float32)

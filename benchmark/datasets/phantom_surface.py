@@ -9,7 +9,21 @@ import numpy as np
 from refbench.datasets.phantom_person import Face, Person
 from refbench.datasets.phantom_relief import Relief, relief_of
 from refbench.datasets.phantom_shapes import Canvas, join, meet, ramp, scaled_distance
-from refbench.types import Voxels
+from refbench.types import Mask, Voxels
+
+
+@dataclass(frozen=True)
+class Outline:
+    """The outside of a block of voxels.
+
+    Attributes:
+        skin, cranium: signed distance to the skin and to the cranium's outline, mm, negative inside.
+        ears: what the ears add to the head.
+    """
+
+    skin: Voxels
+    cranium: Voxels
+    ears: Mask
 
 
 @dataclass(frozen=True)
@@ -53,14 +67,15 @@ class Surface:
         front, width = (np.convolve(np.interp(levels, knots[:, 0], knots[:, i]), _SOFTEN, "same") for i in (1, 2))
         return cls(person, relief_of(face), *(a[12:-12].astype(np.float32) for a in (levels, front + reach, width)))
 
-    def distance(self, at: Canvas) -> tuple[Voxels, Voxels]:
-        """Signed distance to the skin and to the cranium's outline (mm, negative inside)."""
+    def outline(self, at: Canvas) -> Outline:
+        """The head's skin, cranium and ears."""
         cranium = cranium_distance(self.person.face, at)
         skin = join(cranium, _neck(self.person.face, at), 30.0)
         face = at.crop((-84, -42, -170), (84, 140, 30))
         if face is not None:
             where = at.window((-84, -42, -170), (84, 140, 30))
             skin[where] = join(skin[where], self._face(face), 22.0)
+        ears = np.zeros(skin.shape, np.bool_)
         for sign in (-1.0, 1.0):
             box = (
                 ((-104.0, -66.0, -96.0), (-52.0, 10.0, 12.0))
@@ -70,8 +85,10 @@ class Surface:
             ear = at.crop(*box)
             if ear is not None:
                 where = at.window(*box)
+                outside = skin[where] > 0
                 skin[where] = _ear(self.person.face, ear, skin[where], sign)
-        return skin, cranium
+                ears[where] |= outside & (skin[where] < 0)
+        return Outline(skin, cranium, ears)
 
     def front_at(self, x: float, z: float) -> float:
         """Where the skin lies on the line along y at x and z, mm: an anchor for what lies beneath."""

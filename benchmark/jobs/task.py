@@ -12,6 +12,7 @@ import numpy as np
 
 from refbench.errors import InvalidOutput, NobodyLeft
 from refbench.plugin import Plugin
+from refbench.slice_storage import decode
 from refbench.types import Head, Images, Mask, ReleasedSlices
 
 
@@ -111,14 +112,22 @@ def check_images(images: Any, shape: tuple[int, ...], what: str) -> Images:
 
 
 def gather(folders: Sequence[Path], name: str) -> np.ndarray[Any, Any]:
-    """One array of the slices of many scans, [scans x count, h, w].
+    """One array of the slices of many scans, [scans x count, h, w]; images are float32, 0-1.
+
+    Scan after scan, so that all of them are in memory once: mapped files would count until the last is copied.
 
     Raises:
         NobodyLeft: there is no scan.
     """
     if not folders:
         raise NobodyLeft("nobody is left: the preparation of every subject of this part failed")
-    return np.concatenate([np.load(folder / f"{name}.npy", mmap_mode="r") for folder in folders])
+    files = [folder / f"{name}.npy" for folder in folders]
+    counts = [len(np.load(file, mmap_mode="r")) for file in files]
+    first = decode(np.load(files[0]))
+    whole = np.empty((sum(counts), *first.shape[1:]), first.dtype)
+    for file, end, count in zip(files, np.cumsum(counts), counts, strict=True):
+        whole[end - count : end] = decode(np.load(file))
+    return whole
 
 
 def released_slices(folders: Sequence[Path], *, with_changed: bool) -> ReleasedSlices:

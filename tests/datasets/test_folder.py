@@ -110,7 +110,7 @@ def test_a_table_by_file_says_everything(tmp_path: Path) -> None:
         ("", "no column `file` or `subject`; its columns are: none"),
         ("who,site\na,x\n", "its columns are: who, site"),
         ("subject,age\na,old\nb,3\n", "age `old` is not a number"),
-        ("subject,age\na,3\n", r"no row for .*b\.nii"),
+        ("subject,age\nx,3\n", r"no row for .*a\.nii .* The other 1 scan\(s\) cannot be used either"),
         ("subject,age\na,3\nb,4\na,5\n", "two rows for subject a"),
         ("subject,age\na,3\nb,4\n,5\n", "has no subject"),
         ("file,site\na.nii,x\nb.nii,x\nc.nii,x\n", "names the file c.nii"),
@@ -122,6 +122,14 @@ def test_tables_that_cannot_be_used(tmp_path: Path, table: str, message: str) ->
     touch(tmp_path, "a.nii", "b.nii")
     with pytest.raises(DataError, match=message):
         Folder(path=tmp_path, csv=write(tmp_path / "t.csv", table)).scans()
+
+
+def test_who_has_no_row_is_excluded_and_nobody_else(tmp_path: Path) -> None:
+    touch(tmp_path, "a.nii", "b.nii", "c.nii")
+    csv = write(tmp_path / "t.csv", "subject,site\na,x\nc,y\n")
+    found = {scan.subject: (scan.site, scan.problem) for scan in Folder(path=tmp_path, csv=csv).scans()}
+    said = f"{csv}: no row for {tmp_path / 'b.nii'} (subject b, session 1). Add it, or narrow `glob`."
+    assert found == {"a": ("x", ""), "b": ("site", said), "c": ("y", "")}
 
 
 def test_a_table_that_is_missing_or_no_text(tmp_path: Path) -> None:
@@ -137,6 +145,11 @@ def test_two_files_for_one_session_are_both_named(tmp_path: Path) -> None:
     touch(tmp_path, "x/a.nii", "y/a.nii.gz")
     with pytest.raises(DataError, match=r"x/a\.nii and .*y/a\.nii\.gz are both session 1 of subject a"):
         Folder(path=tmp_path, glob="**/*.nii*").scans()
+    touch(tmp_path, "x/b.nii", "z/a.nii")
+    twice, once = Folder(path=tmp_path, glob="**/*.nii*").scans()
+    assert [file.parent.name for file in twice.files] == ["x", "y", "z"]
+    assert "are both session 1 of subject a" in twice.problem
+    assert (once.subject, once.problem) == ("b", "")
 
 
 @pytest.mark.parametrize("pattern", ["sub-(?P<subject>.)", "(?P<subject>x*)"])

@@ -118,8 +118,13 @@ def test_a_site_without_files(folder: Path) -> None:
 
 def test_two_files_of_one_subject(folder: Path) -> None:
     (folder / "IXI013-HH-9999-T1.nii").touch()
-    with pytest.raises(DataError, match=r"IXI013-HH-1212-T1\.nii\.gz and .*IXI013-HH-9999-T1\.nii are both"):
-        IXI(path=folder).scans()
+    both = (folder / NAMES[0], folder / "IXI013-HH-9999-T1.nii")
+    sound, twice, also_sound = IXI(path=folder).scans()
+    assert (sound.problem, also_sound.problem) == ("", "")
+    assert twice.files == both
+    assert twice.problem.startswith(f"{both[0]} and {both[1]} are both session 1 of subject IXI013. ")
+    with pytest.raises(DataError, match="are both session 1 of subject IXI013"):
+        IXI(path=folder, sites=("HH",)).scans()  # nobody else is left
 
 
 def test_folders_that_cannot_be_used(tmp_path: Path) -> None:

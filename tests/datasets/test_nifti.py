@@ -229,3 +229,10 @@ def test_real_heads_are_read_upright() -> None:
         assert nib.aff2axcodes(head.affine) == ("R", "A", "S")
         _, _, depth = head.voxels.shape
         assert head.voxels[:, :, depth // 2].mean() > head.voxels[:, :, -1].mean()  # air above the head
+
+
+def test_a_gzip_file_in_several_pieces_and_with_zeros_behind(tmp_path: Path) -> None:
+    """As parallel compressors write it, and as tapes and block devices pad it."""
+    raw = nib.Nifti1Image(voxels(), AFFINE).to_bytes()
+    (tmp_path / "a.nii.gz").write_bytes(gzip.compress(raw[:500]) + gzip.compress(raw[500:]) + bytes(100))
+    np.testing.assert_array_equal(read_head(tmp_path / "a.nii.gz").voxels, voxels())

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from refbench.datasets.base import Scan
-from refbench.datasets.phantom import IXI_SUBJECTS, Phantom, face_parameters, site_of
+from refbench.datasets.phantom import IXI_SUBJECTS, LABELS, Phantom, face_parameters, site_of
+from refbench.datasets.phantom_person import draw_person
 from refbench.types import Head, Mask
 
 SCALE = 0.3
@@ -74,7 +75,30 @@ def test_truth_is_the_same_in_every_session_and_differs_between_people() -> None
         by_person.setdefault(scan.subject, []).append(face_parameters(scan.recipe))
     assert all(faces.count(faces[0]) == len(faces) for faces in by_person.values())
     assert len({faces[0]["nose_projection"] for faces in by_person.values()}) == len(by_person)
-    assert {len(faces) for faces in by_person.values()} == {1, 2, 3}
+    assert {len(faces) for faces in by_person.values()} == {2, 3}
+
+
+def test_the_order_of_loading_changes_nothing() -> None:
+    scans = Phantom(subjects=18, sessions=2, scale=0.2).scans()
+    alone = next(scan for scan in scans if scan.subject == "P017")
+    before = Phantom().load(alone)
+    for scan in reversed(scans[-2:]):
+        Phantom().load(scan)
+    after = Phantom().load(alone)
+    np.testing.assert_array_equal(before.voxels, after.voxels)
+    assert all(np.array_equal(before.labels[name], after.labels[name]) for name in LABELS)
+
+
+def test_age_and_sex_show() -> None:
+    people = [draw_person(0, number) for number in range(1, 301)]
+    age = np.array([person.age for person in people])
+    assert (age.min(), age.max()) == (pytest.approx(20, abs=5), pytest.approx(86, abs=6))
+    assert np.corrcoef(age, [person.atrophy for person in people])[0, 1] > 0.9
+    assert np.corrcoef(age, [person.face.nasolabial_fold for person in people])[0, 1] > 0.5
+    assert np.corrcoef(age, [person.face.lip_fullness for person in people])[0, 1] < -0.4
+    tall = {sex: np.mean([p.face.face_height for p in people if p.sex == sex]) for sex in ("F", "M")}
+    assert 4 < tall["M"] - tall["F"] < 9
+    assert 0.35 < np.mean([person.sex == "M" for person in people]) < 0.55
 
 
 def test_measures_move_together() -> None:
@@ -108,7 +132,7 @@ def test_a_head_keeps_its_contract(subject: int) -> None:
     assert np.isfinite(it.voxels).all()
     assert it.voxels.min() >= 0
     assert 100 < np.percentile(it.voxels, 99.5) < it.voxels.max() < 5000
-    assert set(it.labels) == {"brain", "face", "skin"}
+    assert set(it.labels) == set(LABELS) == Phantom().label_names()
     assert all(m.dtype == np.bool_ and m.shape == it.voxels.shape for m in it.labels.values())
     extent = it.voxel_mm * it.voxels.shape
     np.testing.assert_allclose(extent[1:], 240, atol=1e-6)
@@ -130,6 +154,38 @@ def test_labels_agree_with_each_other_and_the_image(subject: int) -> None:
     assert it.voxels[brain].mean() > 4 * it.voxels[air_of(it)].mean()
     assert np.bincount(ndimage.label(brain)[0][brain]).max() > 0.995 * brain.sum()
     assert (skin & face).sum() > 0.25 * face.sum()
+
+
+@pytest.mark.parametrize("subject", [1, 2, 8])
+def test_parts_of_the_face_are_where_they_belong(subject: int) -> None:
+    it = head(subject)
+    head_itself = solid(it)
+    for name in ("ears", "eyes", "nose", "mouth"):
+        assert it.labels[name].any()
+        assert not (it.labels[name] & ~head_itself).any(), name
+        assert not (it.labels[name] & it.labels["brain"]).any(), name
+    centre = {name: np.argwhere(mask).mean(axis=0) * it.voxel_mm for name, mask in it.labels.items()}
+    assert centre["eyes"][2] > centre["nose"][2] > centre["mouth"][2]
+    assert centre["nose"][1] > centre["eyes"][1] + 8  # the nose stands out
+    assert centre["ears"][1] < centre["eyes"][1] - 60
+    litres = {name: mask.sum() * it.voxel_mm.prod() / 1e6 for name, mask in it.labels.items()}
+    assert 0.015 < litres["eyes"] < 0.06  # two eyeballs of 7.5 ml, and their lids
+    assert 0.004 < litres["nose"] < 0.03
+    assert 0.004 < litres["mouth"] < 0.03
+    for name in ("ears", "eyes"):
+        sizes = [int(half.sum()) for half in halves(it, name)]
+        assert min(sizes) > 0.7 * max(sizes), name
+    for name in ("eyes", "nose", "mouth"):  # each is seen from the front: its skin belongs to it
+        first = head_itself.shape[1] - 1 - head_itself[:, ::-1, :].argmax(axis=1)
+        x, z = np.nonzero(head_itself.any(axis=1))
+        seen = it.labels[name][x, first[x, z], z].sum() * it.voxel_mm[0] * it.voxel_mm[2]
+        assert seen > 300, name  # mm2
+
+
+def halves(head: Head, name: str) -> tuple[Mask, Mask]:
+    """The left and the right half of a label, apart at the middle of the face."""
+    middle = round(float(np.argwhere(head.labels["face"])[:, 0].mean()))
+    return head.labels[name][:middle], head.labels[name][middle:]
 
 
 def solid(head: Head) -> Mask:
