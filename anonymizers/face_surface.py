@@ -103,7 +103,7 @@ def facial_skin(head: Head, labels: Mapping[str, Mask] | None = None) -> FacialS
     Args:
         head: an original, any scale; its `registration` is used where it is there.
         labels: truth of the data set, bool of the voxels' shape. With `face` in it, skin within a voxel of `nose`,
-            `eyes`, `mouth`, `ears` and else of `face` is taken, and nothing is registered.
+            `eyes`, `mouth`, `ears` is taken, and of `face` unless the first three are there, and nothing is registered.
 
     Raises:
         DataError: the volume is constant, or the labelled face is empty.
@@ -126,7 +126,8 @@ def _labelled_skin(head: Head, labels: Mapping[str, Mask], threshold: float) -> 
     face = labels["face"]
     if not face.any():
         raise DataError(f"the label face of {head.subject or 'this head'} is empty. Check the data set.")
-    named = [name for name in SKIN_PARTS if name in labels and labels[name].any()]
+    in_parts = all(name in labels for name in FACE_PARTS)
+    named = [name for name in SKIN_PARTS if name in labels and labels[name].any() and not (in_parts and name == "face")]
     wanted = np.logical_or.reduce([labels[name] for name in named])
     box = bounding_box(wanted, np.ceil(MARGIN_MM / head.voxel_mm).astype(int))
     triangles = outer_surface(head.voxels, head.affine, box, threshold)

@@ -1,11 +1,10 @@
-"""The commands about data: `data ixi` and `data verify`."""
+"""The commands about data: `data ixi`, `data phantom` and `data verify`."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Optional
+from typing import TYPE_CHECKING, Annotated, Literal, Optional
 
 import typer
 from rich.text import Text
@@ -35,6 +34,7 @@ def ixi(
     The same command again goes on where the last one ended. Nothing is asked of the network before you agree.
     """
     from refbench.download_ixi import download_ixi
+    from refbench.progress import DownloadProgress
 
     for line in (
         f"IXI: T1-weighted heads of {SUBJECTS} people ({ARCHIVE}), their ages and sexes ({SPREADSHEET})",
@@ -48,8 +48,8 @@ def ixi(
     if not yes:
         typer.confirm("Download?", abort=True)
     try:
-        with _Bars() as bars:
-            heads = download_ixi(folder, bars, source=source, any_checksum=any_checksum)
+        with DownloadProgress(output) as progress:
+            heads = download_ixi(folder, progress, source=source, any_checksum=any_checksum)
     except KeyboardInterrupt:
         errors.print("Stopped. What has come is kept; the same command goes on from there.")
         raise typer.Exit(INTERRUPTED) from None
@@ -57,6 +57,29 @@ def ixi(
     output.print(Text(f"in a suite: dataset: {{ixi: {{path: {heads}}}}}"), soft_wrap=True)
     if (heads.parent / ARCHIVE).exists():
         output.print(Text(f"{heads.parent / ARCHIVE} is no longer needed."), soft_wrap=True)
+
+
+@app.command()
+def phantom(
+    folder: Annotated[Path, typer.Argument(metavar="DEST", help="New folder that gets a BIDS data set")],
+    subjects: Annotated[int, typer.Option(min=1, max=9999, help="People")] = 30,
+    sessions: Annotated[int, typer.Option(min=1, max=3, help="Most visits of one person")] = 1,
+    scale: Annotated[float, typer.Option(min=0.2, max=1, help="Voxels per side, as a share of 150 x 256 x 256")] = 0.5,
+    seed: Annotated[int, typer.Option(min=0, help="Draws other people")] = 0,
+    scanners: Annotated[
+        Literal["sites", "varied"], typer.Option(help="One for each site, or another at each visit")
+    ] = "sites",
+    jobs: JobsOption = None,
+) -> None:
+    """Write phantoms as a BIDS data set, with their labels and all that is true of them: no network, no real people."""
+    from refbench.datasets.phantom import Phantom
+    from refbench.datasets.phantom_files import write_cohort
+    from refbench.progress import Counting
+
+    dataset = Phantom(subjects=subjects, sessions=sessions, scale=scale, seed=seed, scanners=scanners)
+    with Counting(output, "write") as counting:
+        write_cohort(dataset, folder, jobs=jobs or os.cpu_count() or 1, progress=counting.at)
+    output.print(Text(f"in a suite: dataset: {{bids: {{path: {folder}}}}}"), soft_wrap=True)
 
 
 @app.command()
@@ -136,44 +159,3 @@ def _show(verdict: Verdict) -> None:
     )
     if verdict.unusable:
         raise typer.Exit(FAILURES)
-
-
-class _Bars:
-    """Shows a download and an unpacking; see `refbench.download_ixi.Listener`. Lines where there is no terminal."""
-
-    def __init__(self) -> None:
-        from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
-        from rich.progress import TransferSpeedColumn as Speed
-
-        words = TextColumn("  {task.description}")
-        columns = (words, BarColumn(bar_width=24), DownloadColumn(), Speed(), TimeRemainingColumn())
-        self.bars = Progress(*columns, console=output, transient=True, disable=not output.is_terminal)
-
-    def __enter__(self) -> _Bars:
-        self.bars.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.bars.stop()
-
-    def downloading(self, name: str) -> Callable[[int, int | None], object]:
-        """A line and a bar of bytes, once any come."""
-        bar = None
-
-        def told(done: int, total: int | None) -> None:
-            nonlocal bar
-            if bar is None:
-                self.bars.console.print(f"downloading {name}")
-                bar = self.bars.add_task(name)
-            self.bars.update(bar, completed=done, total=total)
-
-        return told
-
-    def unpacking(self, name: str) -> Callable[[int, int], object]:
-        """A line; it takes seconds."""
-        self.bars.console.print(f"unpacking {name}")
-        return lambda done, total: None
-
-    def remark(self, text: str) -> None:
-        """A line."""
-        self.bars.console.print(Text(f"note: {text}"), soft_wrap=True)

@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Self
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    MofNCompleteColumn,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
 from rich.progress import Progress as Bars
+from rich.text import Text
 
 from refbench.job import Job
 from refbench.suite import Suite
@@ -126,6 +136,51 @@ class Counting:
     def at(self, done: int, total: int) -> None:
         """So many are done."""
         self.bars.update(self._bar, completed=done, total=total)
+
+
+class DownloadProgress:
+    """Shows a download and an unpacking; see `refbench.download_ixi.Listener`. Lines where there is no terminal."""
+
+    def __init__(self, console: Console) -> None:
+        self.bars = Bars(
+            TextColumn("  {task.description}"),
+            BarColumn(bar_width=24),
+            DownloadColumn(),
+            TransferSpeedColumn(),
+            TimeRemainingColumn(),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+
+    def __enter__(self) -> Self:
+        self.bars.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.bars.stop()
+
+    def downloading(self, name: str) -> Callable[[int, int | None], object]:
+        """A line and a bar of bytes, once any come."""
+        bar: TaskID | None = None
+
+        def told(done: int, total: int | None) -> None:
+            nonlocal bar
+            if bar is None:
+                self.bars.console.print(f"downloading {name}")
+                bar = self.bars.add_task(name)
+            self.bars.update(bar, completed=done, total=total)
+
+        return told
+
+    def unpacking(self, name: str) -> Callable[[int, int], object]:
+        """A line; it takes seconds."""
+        self.bars.console.print(f"unpacking {name}")
+        return lambda done, total: None
+
+    def remark(self, text: str) -> None:
+        """A line."""
+        self.bars.console.print(Text(f"note: {text}"), soft_wrap=True)
 
 
 class HeadProgress(Counting):

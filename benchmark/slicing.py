@@ -9,7 +9,7 @@ from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer, model_validator
+from pydantic import BaseModel, ConfigDict, model_validator
 
 from refbench.errors import DataError
 from refbench.geometry import face_width, head_mask, mid_sagittal
@@ -49,15 +49,6 @@ class SliceOptions(BaseModel):
         "float32",
         "how a pixel of 0-1 is stored; at most 0.00025 (float16), 0.000008 (uint16) or 0.002 (uint8) is lost",
     )
-
-    @model_serializer(mode="wrap")
-    def _keys_from_before(self, usual: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Later choices are left out where they are the usual ones, so that runs from before keep their names."""
-        options: dict[str, Any] = usual(self)
-        for name in ("plane", "storage"):
-            if options.get(name) == type(self).model_fields[name].default:
-                del options[name]
-        return options
 
     @model_validator(mode="after")
     def _the_papers_plane(self) -> Self:

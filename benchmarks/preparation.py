@@ -17,12 +17,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import nibabel as nib
 import numpy as np
 from common import publish, table
+from nibabel.orientations import axcodes2ornt, ornt_transform
 from numpy.typing import NDArray
 from scipy import ndimage
 from skimage.filters import threshold_otsu
@@ -35,7 +37,7 @@ from refbench.types import AnonymizedHead
 
 MOST_LOAD = 0.5
 VOLUMES, COUNT, SIZE = 2, 21, 256
-CASES = {
+CASES: dict[str, dict[str, Any]] = {
     "the paper's slices": {"placement": "paper"},
     "over the face": {},
     "over the face, pixels of 1 mm": {"pixel_mm": 1.0},
@@ -47,24 +49,24 @@ Image = NDArray[np.float32]
 def write_volumes(folder: Path) -> list[Path]:
     """Phantoms in files like IXI's."""
     dataset, files = Phantom(subjects=VOLUMES, scale=1.0), []
-    turn = nib.orientations.ornt_transform(nib.orientations.axcodes2ornt("RAS"), nib.orientations.axcodes2ornt("PSR"))
+    turn = ornt_transform(axcodes2ornt("RAS"), axcodes2ornt("PSR"))  # type: ignore[no-untyped-call]
     for scan in dataset.scans():
         head = dataset.load(scan)
-        image = nib.Nifti1Image(np.round(head.voxels).astype(np.int16), head.affine)
+        image = nib.Nifti1Image(np.round(head.voxels).astype(np.int16), head.affine)  # type: ignore[no-untyped-call]
         files.append(folder / f"{scan.subject}.nii.gz")
-        nib.save(image.as_reoriented(turn), files[-1])
+        nib.save(image.as_reoriented(turn), files[-1])  # type: ignore[no-untyped-call]
     return files
 
 
 def plainly(file: Path, options: SliceOptions) -> Image:
     """Slices as one would first write it: the whole volume in float64, resampled as a whole, and then cut."""
-    image = nib.as_closest_canonical(nib.load(file))
+    image = nib.as_closest_canonical(nib.load(file))  # type: ignore[no-untyped-call]
     voxels, edges = image.get_fdata(), np.array(image.header.get_zooms())
     white = np.percentile(voxels, options.percentile)
     if options.placement == "paper":
         columns = round(len(voxels) / 2) + PAPER_STEP_VOXELS * (np.arange(COUNT) - COUNT // 2)
     else:
-        tissue = voxels > 0.4 * threshold_otsu(voxels)
+        tissue = voxels > 0.4 * threshold_otsu(voxels)  # type: ignore[no-untyped-call]
         labels, _ = ndimage.label(tissue)
         head = ndimage.binary_fill_holes(labels == np.bincount(labels.ravel())[1:].argmax() + 1)
         depth = np.flatnonzero(head.any(axis=(0, 2)))
@@ -104,8 +106,8 @@ def speeds(files: list[Path], rounds: int) -> list[dict[str, Any]]:
         taken: dict[str, list[float]] = {"plain": [], "refbench": []}
         for number in range(rounds):
             file = files[number % len(files)]
-            taken["plain"].append(processor_seconds(lambda file=file, options=options: plainly(file, options)))
-            taken["refbench"].append(processor_seconds(lambda file=file, options=options: by_refbench(file, options)))
+            taken["plain"].append(processor_seconds(partial(plainly, file, options)))
+            taken["refbench"].append(processor_seconds(partial(by_refbench, file, options)))
         found.append({"name": name, **{way: 1 / min(seconds) for way, seconds in taken.items()}})
         print(found[-1], flush=True)
     return found
@@ -116,7 +118,7 @@ def cohorts(sizes: list[int]) -> list[dict[str, float]]:
     found = []
     for people in sizes:
         with tempfile.TemporaryDirectory() as folder:
-            command = [sys.executable, Path(__file__).with_name("prepare_cohort.py"), str(people), folder]
+            command = [sys.executable, str(Path(__file__).with_name("prepare_cohort.py")), str(people), folder]
             said = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
         found.append(json.loads(said.splitlines()[-1]))
         print(found[-1], flush=True)

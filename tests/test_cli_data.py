@@ -142,3 +142,15 @@ def test_what_cannot_be_verified(workplace: Workplace, arguments: tuple[str, ...
 
 def test_downloads_are_found_in_the_help(workplace: Workplace) -> None:
     assert {"ixi", "verify"} <= set(workplace.refbench("data", "--help").stdout.split())
+
+
+def test_phantoms_are_written_as_a_data_set_that_verifies_and_mixes_with_nothing(workplace: Workplace) -> None:
+    options = ("--subjects", 2, "--scale", 0.2, "--scanners", "varied", "--jobs", 1)
+    written = workplace.refbench("data", "phantom", "phantoms", *options)
+    assert (written.returncode, written.stderr) == (0, "")
+    assert "dataset: {bids: {path: phantoms}}" in written.stdout
+    verified = workplace.refbench("data", "verify", "phantoms")
+    assert "2 scan(s): 2 can be used, 0 cannot" in verified.stdout
+    again = workplace.refbench("data", "phantom", "phantoms", *options)
+    assert again.returncode == 2
+    assert "holds something already" in again.stderr
