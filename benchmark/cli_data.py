@@ -72,13 +72,12 @@ def phantom(
     jobs: JobsOption = None,
 ) -> None:
     """Write phantoms as a BIDS data set, with their labels and all that is true of them: no network, no real people."""
-    from refbench.datasets.phantom import Phantom
     from refbench.datasets.phantom_files import write_cohort
     from refbench.progress import Counting
 
-    dataset = Phantom(subjects=subjects, sessions=sessions, scale=scale, seed=seed, scanners=scanners)
+    cohort = {"subjects": subjects, "sessions": sessions, "scale": scale, "seed": seed, "scanners": scanners}
     with Counting(output, "write") as counting:
-        write_cohort(dataset, folder, jobs=jobs or os.cpu_count() or 1, progress=counting.at)
+        write_cohort(cohort, folder, jobs=jobs or os.cpu_count() or 1, progress=counting.at)
     output.print(Text(f"in a suite: dataset: {{bids: {{path: {folder}}}}}"), soft_wrap=True)
 
 

@@ -13,6 +13,7 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -37,7 +38,7 @@ _GZIP_LEVEL = 4
 
 
 def write_cohort(
-    dataset: Phantom,
+    cohort: Mapping[str, Any],
     folder: Path,
     *,
     jobs: int = 1,
@@ -52,7 +53,7 @@ def write_cohort(
         derivatives/labels/       their labels, one file each, uint8
 
     Args:
-        dataset: which people, at which scale.
+        cohort: parameters of the dataset `phantom`: which people, at which scale.
         folder: is made; it may exist if it is empty.
         jobs: processes; each holds one head at a time.
         progress: told how many heads of how many are written.
@@ -60,6 +61,7 @@ def write_cohort(
     Raises:
         DataError: the folder holds something, or cannot be written, or a process died.
     """
+    dataset = Phantom.model_validate(cohort)
     scans = dataset.scans()
     _make(folder)
     try:

@@ -24,7 +24,7 @@ COHORT = Phantom(subjects=2, sessions=2, scale=0.2, scanners="varied")
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("written")
-    write_cohort(COHORT, place, jobs=2)
+    write_cohort(COHORT.model_dump(), place, jobs=2)
     return place
 
 
@@ -63,7 +63,7 @@ def test_truth_stands_beside_the_heads(folder: Path) -> None:
 @pytest.mark.slow
 def test_one_process_and_two_write_the_same_bytes(folder: Path, tmp_path: Path) -> None:
     told: list[tuple[int, int]] = []
-    write_cohort(COHORT, tmp_path / "new", progress=lambda done, total: told.append((done, total)))
+    write_cohort(COHORT.model_dump(), tmp_path / "new", progress=lambda done, total: told.append((done, total)))
     one, two = (
         {p.relative_to(f): p.read_bytes() for p in f.rglob("*") if p.is_file()} for f in (tmp_path / "new", folder)
     )
@@ -75,7 +75,7 @@ def test_one_process_and_two_write_the_same_bytes(folder: Path, tmp_path: Path) 
 def test_a_folder_that_holds_something_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(DataError, match="holds something already"):
-        write_cohort(COHORT, tmp_path)
+        write_cohort(COHORT.model_dump(), tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
     with pytest.raises(DataError, match=r"notes\.txt: cannot be made"):
-        write_cohort(COHORT, tmp_path / "notes.txt")
+        write_cohort(COHORT.model_dump(), tmp_path / "notes.txt")
