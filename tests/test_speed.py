@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 
 from refbench.anonymizers.base import Anonymizer
 from refbench.anonymizers.blank import Blank
@@ -30,7 +31,7 @@ from refbench.metrics.ssim import SSIM
 from refbench.plan import build_plan
 from refbench.slicing import SliceOptions, cut
 from refbench.store import Store
-from refbench.suite import load_suite
+from refbench.suite import find_suite, load_suite
 from refbench.types import AnonymizedHead, Head, Region
 
 pytestmark = pytest.mark.slow
@@ -104,8 +105,9 @@ def test_metric_on_400_images(benchmark: Benchmark, metric: Any) -> None:
 
 
 def test_plan_of_600_people(benchmark: Benchmark, tmp_path: Path) -> None:
-    text = Path(load_suite("demo").path).read_text().replace("subjects: 30", "subjects: 600")
-    (tmp_path / "large.yaml").write_text(text)
+    large = yaml.safe_load(find_suite("demo").read_text())
+    large["dataset"]["phantom"]["subjects"] = 600
+    (tmp_path / "large.yaml").write_text(yaml.safe_dump(large))
     suite, store = load_suite(str(tmp_path / "large.yaml")), Store(tmp_path / "store")
     plan = benchmark.pedantic(build_plan, args=(suite, store), rounds=2)
     assert len(plan.scans) == 600
