@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.filesize import decimal
@@ -12,8 +12,10 @@ from rich.text import Text
 
 from refbench.cli_common import StoreOption, SuiteArgument, output
 from refbench.errors import DataError
-from refbench.estimate import Estimate, estimate
 from refbench.store import Store, default_store
+
+if TYPE_CHECKING:
+    from refbench.estimate import Estimate
 
 NOT_KNOWN = "not known"
 PREPARATION = ("head", "register", "brain", "face", "skin", "anonymize", "check", "slice")
@@ -31,6 +33,7 @@ def plan(
 
     Runs nothing, unless a trial is asked for.
     """
+    from refbench.estimate import estimate
     from refbench.explain import explain
     from refbench.plan import build_plan
     from refbench.progress import ConsoleProgress
@@ -67,7 +70,7 @@ def plan(
     for note in laid_out.notes:
         output.print(Text(f"note: {note}"))
     if states["run"]:
-        for line in estimate_lines(estimate(laid_out, place), suite, os.cpu_count() or 1):
+        for line in estimate_lines(estimate(laid_out, place, reasons), suite, os.cpu_count() or 1):
             output.print(Text(line), soft_wrap=True)
 
 

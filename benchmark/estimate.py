@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import islice
 
 import numpy as np
 
 from refbench.attackers.options import NetworkAttacker
+from refbench.explain import Reason
 from refbench.job import Job
 from refbench.plan import Plan
 from refbench.slicing import SliceOptions
@@ -61,13 +61,19 @@ class Estimate:
         return sum(item.seconds or 0 for item in self.expected)
 
 
-def estimate(plan: Plan, store: Store) -> Estimate:
-    """Say what the jobs of a plan will take that the store lacks.
+def estimate(plan: Plan, store: Store, reasons: Iterable[Reason]) -> Estimate:
+    """Say what the jobs of a plan will take that are yet to run.
 
     Known is what jobs of the same kind and plug-in took that are done already in this plan: they are alike for the
     scans of one cohort and the cells of one attacker. Of slices and reconstructions the size on disk follows from the
     options, and of a training with `budget_minutes` the time. No volume is opened.
+
+    Args:
+        plan: which jobs.
+        store: what there is already.
+        reasons: of every job, see `refbench.explain`.
     """
+    state = {reason.job.key: reason.state for reason in reasons}
     groups: dict[str, list[Job]] = {}
     for what, job in _named_jobs(plan):
         groups.setdefault(what, []).append(job)
@@ -79,10 +85,10 @@ def estimate(plan: Plan, store: Store) -> Estimate:
     }
     expected = []
     for what, jobs in groups.items():
-        done = [job for job in jobs if store.has(job.key)]
-        waiting = [job for job in jobs if not store.has(job.key) and store.failure(job.key) is None]
+        done = [job for job in jobs if state[job.key] == "cached"]
+        waiting = [job for job in jobs if state[job.key] == "run"]
         if waiting:
-            records = [(_disk(store, job), _seconds(store, job)) for job in islice(done, SAMPLE)]
+            records = [(_disk(store, job), _seconds(store, job)) for job in done[:SAMPLE]]
             disk, seconds = np.mean(records, axis=0).tolist() if records else (None, known_seconds.get(what))
             if (size := _size_by_options(waiting[0], options)) is not None:
                 disk = size

@@ -9,6 +9,7 @@ from conftest import Workplace
 
 from refbench.cli_plan import duration, estimate_lines
 from refbench.estimate import Estimate, Expected, estimate
+from refbench.explain import explain
 from refbench.plan import Plan, build_plan
 from refbench.store import Store
 from refbench.suite import load_suite
@@ -19,13 +20,13 @@ def plan(workplace: Workplace, text: str) -> tuple[Plan, Store]:
     return build_plan(load_suite(str(workplace.suite(text))), store), store
 
 
-def by_kind(found: Estimate) -> dict[str, Expected]:
-    return {item.what: item for item in found.expected}
+def by_kind(plan: Plan, store: Store) -> dict[str, Expected]:
+    return {item.what: item for item in estimate(plan, store, explain(plan, store)).expected}
 
 
 def test_before_anything_has_run_the_options_tell_what_slices_will_take(workplace: Workplace) -> None:
     laid_out, store = plan(workplace, "dataset: {tiny_heads: {people: 20}}\nattackers: [pix2pix: {budget_minutes: 2}]")
-    found = by_kind(estimate(laid_out, store))
+    found = by_kind(laid_out, store)
     pixels = 3 * 24 * 24
     assert found["slice smear"] == Expected("slice smear", 20, 20 * pixels * (4 + 4 + 1 + 1), None)
     assert found["head"] == Expected("head", 20, None, None)
@@ -34,7 +35,7 @@ def test_before_anything_has_run_the_options_tell_what_slices_will_take(workplac
     assert found[f"train {label}"].seconds == 120
     assert found[f"reconstruct {label}"].disk == len(cell.reconstruct.identity["test"]) * pixels * 4
     bytes_, _ = plan(workplace, "dataset: {tiny_heads: {people: 20}}\nslices: {count: 3, size: 24, storage: uint8}")
-    assert by_kind(estimate(bytes_, store))["slice smear"].disk == 20 * pixels * 4
+    assert by_kind(bytes_, store)["slice smear"].disk == 20 * pixels * 4
 
 
 def test_what_is_known_comes_from_jobs_that_have_ended(workplace: Workplace) -> None:
@@ -45,9 +46,17 @@ def test_what_is_known_comes_from_jobs_that_have_ended(workplace: Workplace) -> 
         (result / "voxels.npy").write_bytes(bytes(100_000))
         store.commit(scan.head, result, {"status": "ok", "seconds": 2.0 + number})
     store.fail(laid_out.scans[2].head.key, {"status": "failed", "label": "head", "error": "no", "seconds": 9.0})
-    head = by_kind(estimate(laid_out, store))["head"]
+    head = by_kind(laid_out, store)["head"]
     assert (head.jobs, head.seconds) == (7, 7 * 2.5)
     assert 7 * 100_000 < (head.disk or 0) < 7 * 102_000
+
+
+def test_what_is_tried_again_counts_as_what_never_ran(workplace: Workplace) -> None:
+    laid_out, store = plan(workplace, "dataset: {tiny_heads: {people: 6}}")
+    before = by_kind(laid_out, store)
+    for job in laid_out.jobs():
+        store.fail(job.key, {"status": "cancelled", "label": job.label, "error": "", "seconds": 1.0})
+    assert by_kind(laid_out, store) == before
 
 
 @pytest.mark.slow
@@ -101,6 +110,6 @@ def test_the_size_of_ixi_is_planned_without_a_volume(workplace: Workplace) -> No
     (workplace.folder / "ixi.yaml").write_text(text)
     store = Store(workplace.folder / "store")
     laid_out = build_plan(load_suite(str(workplace.folder / "ixi.yaml")), store)
-    found = by_kind(estimate(laid_out, store))
+    found = by_kind(laid_out, store)
     assert found["head"].jobs == 581
     assert found["slice blank"].disk == 581 * 21 * 256 * 256 * 10
