@@ -9,8 +9,8 @@ from refbench import __version__
 from refbench.bids_names import DESCRIPTION, read_object
 from refbench.errors import DataError, RefbenchError
 from refbench.nifti_tree import BIDS_MASK, RECORD
-from refbench.sidecar import RAW, write_json
-from refbench.store import write_text
+from refbench.sidecar import RAW
+from refbench.store import write_json, write_text
 
 if TYPE_CHECKING:
     from refbench.anonymize_head import HeadRecord

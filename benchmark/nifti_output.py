@@ -74,7 +74,7 @@ def write_release(release: Release, out: Path) -> None:
     Raises:
         DataError: the file cannot be written.
     """
-    _write(release.content, out)
+    write_file(release.content, out)
 
 
 def write_mask(source: Path, mask: Mask, out: Path) -> None:
@@ -99,7 +99,7 @@ def write_mask(source: Path, mask: Mask, out: Path) -> None:
     in_ras = masked.in_ras_order(values)
     _check_shape(in_ras, mask, source)
     in_ras[...] = mask
-    _write(masked.with_voxels(values), out)
+    write_file(masked.with_voxels(values), out)
 
 
 @dataclass(frozen=True)
@@ -182,7 +182,12 @@ def _check_shape(in_ras: NDArray[Any], given: NDArray[Any], source: Path) -> Non
         )
 
 
-def _write(content: bytes, out: Path) -> None:
+def write_file(content: bytes, out: Path) -> None:
+    """Write a NIfTI file, compressed if its name says so; the same content gives the same bytes.
+
+    Raises:
+        DataError: it cannot be written.
+    """
     try:
         write_atomically(out, gzip.compress(content, _GZIP_LEVEL, mtime=0) if out.suffix == ".gz" else content)
     except OSError as error:

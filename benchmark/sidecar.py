@@ -5,16 +5,14 @@ After BIDS, "Magnetic Resonance Imaging" and "Common data types and metadata" (d
 
 from __future__ import annotations
 
-import json
 import math
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from refbench import __version__
 from refbench.bids_names import metadata
 from refbench.errors import DataError
 from refbench.nifti_tree import HeadFile
-from refbench.store import write_text
+from refbench.store import write_json
 
 if TYPE_CHECKING:
     from refbench.anonymize_head import HeadRecord
@@ -50,15 +48,6 @@ def write_sidecar(file: HeadFile, record: HeadRecord) -> None:
         RefbenchError: it cannot be written.
     """
     write_json(file.sidecar, sidecar(file, record))
-
-
-def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Write what describes a release.
-
-    Raises:
-        RefbenchError: it cannot be written.
-    """
-    write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
 
 def sidecar(file: HeadFile, record: HeadRecord) -> dict[str, Any]:

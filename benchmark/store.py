@@ -52,6 +52,11 @@ def write_text(path: Path, text: str) -> None:
         ) from error
 
 
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Replace a small JSON file that people read; raises as `write_text`."""
+    write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+
+
 class Store:
     """Results by key. Safe for several processes, and for several runs, at the same time."""
 

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import signal
 from collections import Counter
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import partial
@@ -15,7 +12,7 @@ from pathlib import Path
 from refbench.datasets.base import Dataset, Scan
 from refbench.errors import DataError, RefbenchError
 from refbench.fingerprint import digest, file_digest
-from refbench.registry import plugin_module
+from refbench.processes import in_processes
 
 VOXEL_MM_DECIMALS = 2
 COPY = "One of them has the name of somebody else: find out which and get the right file, or take one away."
@@ -75,31 +72,19 @@ def verify(
     """
     scans = dataset.scans()
     found: list[Read | str] = []
-    # A fresh server, not a fork: this process may have threads and much memory.
-    context = multiprocessing.get_context("forkserver")
-    with ProcessPoolExecutor(
-        min(jobs, len(scans)), mp_context=context, initializer=_begin, initargs=(tuple(plugin_files),)
-    ) as pool:
-        try:
-            for result in pool.map(partial(_read_or_problem, dataset), scans):
-                found.append(result)
-                progress(len(found), len(scans))
-        except BrokenProcessPool as error:
-            raise DataError(
-                f"the process that read {_name(scans[len(found)])}, or a file soon after, died, most likely because "
-                "memory was full. Take fewer jobs."
-            ) from error
+    try:
+        for result in in_processes(partial(_read_or_problem, dataset), scans, jobs, plugin_files):
+            found.append(result)
+            progress(len(found), len(scans))
+    except BrokenProcessPool as error:
+        raise DataError(
+            f"the process that read {_name(scans[len(found)])}, or a file soon after, died, most likely because "
+            "memory was full. Take fewer jobs."
+        ) from error
     found = _without_copies(scans, found)
     unusable = tuple(result for result in found if isinstance(result, str))
     grids = [result if isinstance(result, str) else result.grid for result in found]
     return Verdict(len(scans), unusable, tuple(_unusual(scans, grids)))
-
-
-def _begin(files: tuple[Path, ...]) -> None:
-    """What each process does first."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that waits for them
-    for file in files:
-        plugin_module(file)
 
 
 def _read_or_problem(dataset: Dataset, scan: Scan) -> Read | str:

@@ -3,13 +3,8 @@
 from __future__ import annotations
 
 import csv
-import gzip
 import io
-import json
-import multiprocessing
-import signal
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from pathlib import Path
@@ -20,21 +15,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from refbench import __version__
+from refbench.bids_derivative import BIDS_VERSION, IGNORED
+from refbench.bids_names import DESCRIPTION
 from refbench.datasets.base import Scan
+from refbench.datasets.bids import TABLE
 from refbench.datasets.phantom import Phantom, face_parameters
 from refbench.datasets.phantom_person import draw_person
 from refbench.datasets.phantom_protocol import scanner_parameters
 from refbench.errors import DataError
-from refbench.store import write_atomically
+from refbench.nifti_output import write_file
+from refbench.processes import in_processes
+from refbench.store import write_json, write_text
 from refbench.types import Affine
 
-PEOPLE, FACES, VISITS = "participants.tsv", "phantom_truth.csv", "phantom_scanners.csv"
+FACES, VISITS = "phantom_truth.csv", "phantom_scanners.csv"
 LABELS = Path("derivatives", "labels")
 
 Row = Mapping[str, str | float]
-
-_BIDS_VERSION = "1.10.0"
-_GZIP_LEVEL = 4
 
 
 def write_cohort(
@@ -59,24 +56,18 @@ def write_cohort(
         progress: told how many heads of how many are written.
 
     Raises:
-        DataError: the folder holds something, or cannot be written, or a process died.
+        DataError: the folder holds something, or cannot be made, or a process died.
+        RefbenchError: a file cannot be written.
     """
     dataset = Phantom.model_validate(cohort)
     scans = dataset.scans()
     _make(folder)
+    _write_tables(dataset, scans, folder)
     try:
-        _write_tables(dataset, scans, folder)
-        # A fresh server, not a fork: this process may have threads and much memory.
-        context = multiprocessing.get_context("forkserver")
-        with ProcessPoolExecutor(min(jobs, len(scans)), mp_context=context, initializer=_begin) as pool:
-            for done, _ in enumerate(pool.map(partial(_write_head, dataset, folder), scans), start=1):
-                progress(done, len(scans))
+        for done, _ in enumerate(in_processes(partial(_write_head, dataset, folder), scans, jobs), start=1):
+            progress(done, len(scans))
     except BrokenProcessPool as error:
         raise DataError(f"{folder}: a process died, most likely because memory was full. Take fewer jobs.") from error
-    except OSError as error:
-        raise DataError(
-            f"{folder}: cannot be written ({error.strerror}). Free space, or choose another place."
-        ) from error
 
 
 def _make(folder: Path) -> None:
@@ -92,19 +83,18 @@ def _make(folder: Path) -> None:
 def _write_tables(dataset: Phantom, scans: Sequence[Scan], folder: Path) -> None:
     """All that is known before a head is made."""
     made_by = [{"Name": "refbench", "Version": __version__}]
-    common = {"BIDSVersion": _BIDS_VERSION, "GeneratedBy": made_by}
+    common = {"BIDSVersion": BIDS_VERSION, "GeneratedBy": made_by}
     about = {"Name": f"Phantoms: {dataset.label('phantom')}", "DatasetType": "raw", **common}
-    _write_json(folder / "dataset_description.json", about)
+    write_json(folder / DESCRIPTION, about)
     about = {"Name": "Labels of phantoms, known because they were made", "DatasetType": "derivative", **common}
-    _write_json(folder / LABELS / "dataset_description.json", about)
-    _write_json(
+    write_json(folder / LABELS / DESCRIPTION, about)
+    write_json(
         folder / "participants.json", {"age": {"Units": "years"}, "sex": {"Levels": {"F": "female", "M": "male"}}}
     )
-    write_atomically(folder / ".bidsignore", f"{FACES}\n{VISITS}\n")
-    first = {scan.subject: scan for scan in reversed(scans)}
-    people = [first[subject] for subject in dict.fromkeys(scan.subject for scan in scans)]
+    write_text(folder / IGNORED, f"{FACES}\n{VISITS}\n")
+    people = [scan for scan in scans if scan.session == "1"]
     rows: list[Row] = [{"participant_id": f"sub-{scan.subject}", **scan.facts, "site": scan.site} for scan in people]
-    _write_table(folder / PEOPLE, rows, "\t")
+    _write_table(folder / TABLE, rows, "\t")
     faces: list[Row] = [{"subject": scan.subject, **_truth(scan)} for scan in people]
     _write_table(folder / FACES, faces)
     visits: list[Row] = [
@@ -120,11 +110,6 @@ def _truth(scan: Scan) -> dict[str, float]:
     return {**face_parameters(scan.recipe), **inside}
 
 
-def _begin() -> None:
-    """What each process does first."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that waits for them
-
-
 def _write_head(dataset: Phantom, folder: Path, scan: Scan) -> None:
     head = dataset.load(scan)
     visit = [f"sub-{scan.subject}", *([f"ses-{scan.session}"] if dataset.sessions > 1 else [])]
@@ -138,11 +123,7 @@ def _write_volume(path: Path, voxels: NDArray[np.integer], affine: Affine) -> No
     image = nib.Nifti1Image(voxels, affine)  # type: ignore[no-untyped-call]
     image.set_sform(image.affine, 1)  # type: ignore[no-untyped-call]
     image.set_qform(image.affine, 1)  # type: ignore[no-untyped-call]
-    write_atomically(path, gzip.compress(image.to_bytes(), _GZIP_LEVEL, mtime=0))
-
-
-def _write_json(path: Path, content: Mapping[str, object]) -> None:
-    write_atomically(path, json.dumps(content, indent=2) + "\n")
+    write_file(image.to_bytes(), path)
 
 
 def _write_table(path: Path, rows: Sequence[Row], delimiter: str = ",") -> None:
@@ -150,4 +131,4 @@ def _write_table(path: Path, rows: Sequence[Row], delimiter: str = ",") -> None:
     writer = csv.DictWriter(text, list(rows[0]), delimiter=delimiter, lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
-    write_atomically(path, text.getvalue())
+    write_text(path, text.getvalue())
