@@ -11,6 +11,7 @@ from rich.progress import (
     BarColumn,
     DownloadColumn,
     MofNCompleteColumn,
+    ProgressColumn,
     TaskID,
     TextColumn,
     TimeRemainingColumn,
@@ -28,37 +29,42 @@ if TYPE_CHECKING:
 LINE_SECONDS = 10.0
 
 
-class ConsoleProgress:
+class _OnTerminal:
+    """Bars on a terminal while the block lasts; none elsewhere."""
+
+    def __init__(self, console: Console, *columns: ProgressColumn) -> None:
+        self.bars = Bars(
+            TextColumn("  {task.description}"),
+            BarColumn(bar_width=24),
+            *columns,
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+
+    def __enter__(self) -> Self:
+        self.bars.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.bars.stop()
+
+
+class ConsoleProgress(_OnTerminal):
     """One bar per stage, one for each training; failures are printed as they happen.
 
     Without a terminal it prints a line per stage, one per training, and one every ten seconds in between.
     """
 
     def __init__(self, console: Console) -> None:
+        super().__init__(console, MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.fields[note]}"))
         self.console = console
-        self.bars = Bars(
-            TextColumn("  {task.description}"),
-            BarColumn(bar_width=24),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[note]}"),
-            console=console,
-            transient=True,
-            disable=not console.is_terminal,
-        )
         self.finished = 0
         self._stage: tuple[str, int, int] = ("", 0, 0)
         self._stage_bar: TaskID | None = None
         self._job_bars: dict[str, TaskID] = {}
         self._last_line = 0.0
         self._said: set[tuple[str, str]] = set()
-
-    def __enter__(self) -> ConsoleProgress:
-        self.bars.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.bars.stop()
 
     def planned(self, suite: Suite, total: int, cached: int) -> None:
         """Say how much there is to do."""
@@ -111,54 +117,23 @@ class ConsoleProgress:
         self.console.print(text, highlight=False, soft_wrap=True)
 
 
-class Counting:
+class Counting(_OnTerminal):
     """One bar for so many of so many; nothing where there is no terminal."""
 
     def __init__(self, console: Console, what: str) -> None:
-        self.bars = Bars(
-            TextColumn("  {task.description}"),
-            BarColumn(bar_width=24),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-            console=console,
-            transient=True,
-            disable=not console.is_terminal,
-        )
+        super().__init__(console, MofNCompleteColumn(), TimeRemainingColumn())
         self._bar = self.bars.add_task(what, total=None)
-
-    def __enter__(self) -> Self:
-        self.bars.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.bars.stop()
 
     def at(self, done: int, total: int) -> None:
         """So many are done."""
         self.bars.update(self._bar, completed=done, total=total)
 
 
-class DownloadProgress:
+class DownloadProgress(_OnTerminal):
     """Shows a download and an unpacking; see `refbench.download_ixi.Listener`. Lines where there is no terminal."""
 
     def __init__(self, console: Console) -> None:
-        self.bars = Bars(
-            TextColumn("  {task.description}"),
-            BarColumn(bar_width=24),
-            DownloadColumn(),
-            TransferSpeedColumn(),
-            TimeRemainingColumn(),
-            console=console,
-            transient=True,
-            disable=not console.is_terminal,
-        )
-
-    def __enter__(self) -> Self:
-        self.bars.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.bars.stop()
+        super().__init__(console, DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
 
     def downloading(self, name: str) -> Callable[[int, int | None], object]:
         """A line and a bar of bytes, once any come."""
