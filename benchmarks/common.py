@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import argparse
 import datetime
 import json
+import os
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -66,15 +69,31 @@ def table(header: list[str], rows: list[list[str]]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
+def arguments(parser: argparse.ArgumentParser, most_load: float) -> argparse.Namespace:
+    """What was given, `anyway` and `dry` among it.
+
+    Raises:
+        SystemExit: the machine does other work, and nobody said `--anyway`.
+    """
+    parser.add_argument("--anyway", action="store_true", help="measure on a busy machine, too")
+    parser.add_argument("--dry", action="store_true", help=f"leave {DOCUMENT.name} as it is")
+    given = parser.parse_args()
+    if os.getloadavg()[0] > most_load and not given.anyway:
+        sys.exit(f"The machine is busy (load {os.getloadavg()[0]:.1f}); wait, or give --anyway.")
+    return given
+
+
+def insert(document: Path, begin: str, end: str, text: str) -> None:
+    """Replace what stands between two markers."""
+    before, rest = document.read_text().split(begin)
+    document.write_text(f"{before}{begin}{text}{rest[rest.index(end) :]}")
+
+
 def publish(name: str, text: str, figures: dict[str, Any], machine: str) -> None:
     """Put text with machine and date between the markers of a name in the document, and figures into a JSON file."""
     date = datetime.date.today().isoformat()
-    start, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
-    document = DOCUMENT.read_text()
-    before, rest = document.split(start)
-    after = rest.split(end)[1]
     heading = f"{machine}, torch {torch.__version__}, {date}."
-    DOCUMENT.write_text(f"{before}{start}\n{heading}\n\n{text}\n{end}{after}")
+    insert(DOCUMENT, f"<!-- {name}: begin -->", f"<!-- {name}: end -->", f"\n{heading}\n\n{text}\n")
     file = DOCUMENT.with_name(f"{name}.json")
     file.write_text(
         json.dumps({"machine": machine, "torch": torch.__version__, "date": date, **figures}, indent=1) + "\n"

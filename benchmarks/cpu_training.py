@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -22,7 +20,7 @@ from typing import Any, NamedTuple
 
 import torch
 import yaml
-from common import as_tensor, made_up_pairs, publish, steps_per_second, table
+from common import arguments, as_tensor, made_up_pairs, publish, steps_per_second, table
 from fidelity import fidelity
 from plain import Step, cyclegan, pix2pix
 
@@ -136,18 +134,13 @@ def together(figures: list[dict[str, Any]]) -> str:
     )
 
 
-def main() -> int:
+def main() -> None:
     """Measure, print and publish."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=20.0, help="per timing")
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--fidelity-images", type=int, default=2000)
-    parser.add_argument("--anyway", action="store_true", help="measure on a busy machine, too")
-    parser.add_argument("--dry", action="store_true", help="leave docs/performance.md as it is")
-    given = parser.parse_args()
-    if os.getloadavg()[0] > MOST_LOAD and not given.anyway:
-        print(f"The machine is busy (load {os.getloadavg()[0]:.1f}); wait, or give --anyway.", file=sys.stderr)
-        return 1
+    given = arguments(parser, MOST_LOAD)
     rows, figures = [], []
     for threads in given.threads:
         torch.set_num_threads(threads)
@@ -182,8 +175,7 @@ def main() -> int:
         publish(
             "cpu", text, {"trainings": figures, "fidelity": losses, "seconds_per_reconstruction": each}, processor()
         )
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

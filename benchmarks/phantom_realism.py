@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from common import insert, table
 from numpy.typing import NDArray
 from realism_faces import face_confidence
 from realism_measures import between, detail, histogram, intensities
@@ -71,8 +72,7 @@ def main() -> None:
     named = {"phantoms": phantoms, "real heads": real, "phantoms, varied scanners": varied}
     text = report(*(measure(name, dataset, options.heads) for name, dataset in named.items()))
     print(text)
-    before, rest = DOCUMENT.read_text().split(BEGIN)
-    DOCUMENT.write_text(f"{before}{BEGIN}\n{text}\n\n{rest[rest.index(END) :]}")
+    insert(DOCUMENT, BEGIN, END, f"\n{text}\n\n")
 
 
 def measure(name: str, dataset: Dataset, count: int) -> Cohort:
@@ -123,9 +123,9 @@ def report(phantoms: Cohort, real: Cohort, varied: Cohort) -> str:
             _halves(real),
         ],
     ]
-    lines = [f"Measured on {datetime.date.today()}, {machine['cpu']}, {machine['cores']} cores.", ""]
-    lines += ["| " + " | ".join(row) + " |" for row in (header, ["---", *["---:"] * len(cohorts)], *rows)]
-    return "\n".join([*lines, "", _goal(phantoms), _goal(varied), "", _differences(phantoms, real)])
+    measured = f"Measured on {datetime.date.today()}, {machine['cpu']}, {machine['cores']} cores."
+    goals = f"{_goal(phantoms)}\n{_goal(varied)}"
+    return "\n\n".join([measured, table(header, rows), goals, _differences(phantoms, real)])
 
 
 _DICE = "Dice of deepbet's brain"

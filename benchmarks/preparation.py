@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -23,7 +22,7 @@ from typing import Any
 
 import nibabel as nib
 import numpy as np
-from common import publish, table
+from common import arguments, publish, table
 from nibabel.orientations import axcodes2ornt, ornt_transform
 from numpy.typing import NDArray
 from scipy import ndimage
@@ -125,17 +124,12 @@ def cohorts(sizes: list[int]) -> list[dict[str, float]]:
     return found
 
 
-def main() -> int:
+def main() -> None:
     """Measure, print and publish."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--people", type=int, nargs="+", default=[20, 60, 180])
     parser.add_argument("--rounds", type=int, default=5, help="of every timing")
-    parser.add_argument("--anyway", action="store_true", help="measure on a busy machine, too")
-    parser.add_argument("--dry", action="store_true", help="leave docs/performance.md as it is")
-    given = parser.parse_args()
-    if os.getloadavg()[0] > MOST_LOAD and not given.anyway:
-        print(f"The machine is busy (load {os.getloadavg()[0]:.1f}); wait, or give --anyway.", file=sys.stderr)
-        return 1
+    given = arguments(parser, MOST_LOAD)
     with tempfile.TemporaryDirectory() as folder:
         rates = speeds(write_volumes(Path(folder)), given.rounds)
     prepared = cohorts(given.people)
@@ -165,8 +159,7 @@ def main() -> int:
         print(text)
     else:
         publish("preparation", text, {"speeds": rates, "cohorts": prepared}, processor())
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
