@@ -56,6 +56,14 @@ def write(path: Path, voxels: np.ndarray, affine: np.ndarray = AFFINE) -> Path:
     return path
 
 
+def without_affine(image: nib.Nifti1Image) -> bytes:
+    """The image's file with an affine of zeros."""
+    image.set_qform(None, 0)
+    raw = bytearray(image.to_bytes())
+    raw[280:328] = bytes(48)  # srow_x, srow_y, srow_z
+    return bytes(raw)
+
+
 def write_heads(folder: Path, people: int, suffix: str = ".nii") -> list[Path]:
     """A00, B01, A02 and so on: every second of site B."""
     return [write(folder / f"{'AB'[n % 2]}{n:02}{suffix}", small_head(n)) for n in range(people)]

@@ -20,6 +20,7 @@ import yaml
 from conftest import Workplace
 from local_server import LocalServer, serving
 from made_up_ixi import packed, write_cohort, write_spreadsheet
+from small_heads import without_affine
 
 from refbench.results import load_run
 from refbench.store import Store
@@ -100,13 +101,6 @@ def rewritten(file: Path, change: object) -> None:
     file.write_bytes(gzip.compress(change(image)))  # type: ignore[operator]
 
 
-def with_a_zero_affine(image: nib.Nifti1Image) -> bytes:
-    image.set_qform(None, 0)
-    raw = bytearray(image.to_bytes())
-    raw[280:328] = bytes(48)  # srow_x, srow_y, srow_z
-    return bytes(raw)
-
-
 def without_a_slab(image: nib.Nifti1Image) -> bytes:
     raw: bytes = image.slicer[: image.shape[0] // 2].to_bytes()
     return raw
@@ -119,7 +113,7 @@ def test_five_files_damaged_in_five_ways_are_named_and_no_other(workplace: Workp
     content = bytearray(flipped.read_bytes())
     content[len(content) // 2 : len(content) // 2 + 4] = b"\xff\x00\xff\x00"
     flipped.write_bytes(content)
-    rewritten(no_affine, with_a_zero_affine)
+    rewritten(no_affine, without_affine)
     rewritten(halved, without_a_slab)
     swapped.write_bytes(files[5].read_bytes())
 
