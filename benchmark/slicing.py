@@ -137,11 +137,13 @@ def place(released: Head, options: SliceOptions) -> tuple[NDArray[np.int64], Win
     pixel_mm = float(options.pixel_mm or min(edges[1:]))
     zooms = edges[1:] / pixel_mm
     fits = all(round(side * zoom) <= options.size for side, zoom in zip(sides, zooms, strict=True))
-    mask = None if fits and options.placement == "paper" else _head(released)
     steps = np.arange(options.count) - (options.count - 1) / 2
-    if mask is None or options.placement == "paper":
+    mask: Mask | None
+    if options.placement == "paper":
+        mask = None if fits else _head(released)
         columns = round(length / 2) + PAPER_STEP_VOXELS * steps
     else:
+        mask = _head(released)
         low, high = _face(mask, options.plane)
         spacing = (high - low + 1) / options.count
         if options.spacing_mm is not None:

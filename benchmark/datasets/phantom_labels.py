@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from refbench.datasets.phantom import LABELS
 from refbench.datasets.phantom_facial import EYE_RADII, eyeballs
 from refbench.datasets.phantom_shapes import Canvas, Point, ellipsoid
 from refbench.datasets.phantom_surface import Outline, Surface
@@ -27,14 +26,14 @@ def labels_of(surface: Surface, outline: Outline, hull: Voxels, skin_mm: float, 
         at: the block.
 
     Returns:
-        bool of the block's shape for each of `LABELS`; all lie inside the head.
+        bool of the block's shape for each of `phantom.LABELS`; all lie inside the head.
     """
     face, skin = surface.person.face, outline.skin
     brain, inside = hull < 0, skin < 0
     soft = inside & ~brain
     frontal = (at.y > 50) & (np.abs(at.x) < 0.42 * face.face_width)
     level = (at.z < face.nasion_z + 8) & (at.z > face.menton_z - 2)
-    masks = {
+    return {
         "brain": brain,
         "face": soft & frontal & level & (skin > -np.float32(FACE_MM)),
         "skin": soft & (skin > -np.float32(skin_mm)),
@@ -43,7 +42,6 @@ def labels_of(surface: Surface, outline: Outline, hull: Voxels, skin_mm: float, 
         "nose": _nose(surface, skin, at),
         "mouth": _mouth(surface, skin, at),
     }
-    return {name: masks[name] for name in LABELS}
 
 
 def _eyes(surface: Surface, soft: Mask, at: Canvas) -> Mask:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from refbench.datasets.phantom_person import Face, Person, draw_person
-from refbench.datasets.phantom_scanner import SCANNERS, Scanner
+from refbench.datasets.phantom_scanner import SCANNERS, Scanner, grid_shape
 from refbench.datasets.phantom_tissue import Contrast
 
 PROTOCOL = 1
@@ -40,7 +40,7 @@ def scanner_parameters(recipe: Mapping[str, Any]) -> dict[str, float]:
     """The true settings behind a recipe, by name: edges of its voxels and field of view in mm, and `Scanner`'s own."""
     scanner = scanner_of(recipe)
     extent = np.array(scanner.shape) * scanner.voxel_mm
-    shape = np.maximum(8, np.round(np.array(scanner.shape) * recipe["scale"]))
+    shape = grid_shape(scanner, recipe["scale"])
     sizes = {f"voxel_{axis}_mm": float(e / n) for axis, e, n in zip("xyz", extent, shape, strict=True)}
     fields = {f"field_{axis}_mm": float(e) for axis, e in zip("xyz", extent, strict=True)}
     plain = ("white", "noise", "bias", "lower_fade", "k_space", "motion", "tilt_degrees")

@@ -123,8 +123,8 @@ def gather(folders: Sequence[Path], name: str) -> np.ndarray[Any, Any]:
         raise NobodyLeft("nobody is left: the preparation of every subject of this part failed")
     files = [folder / f"{name}.npy" for folder in folders]
     counts = [len(np.load(file, mmap_mode="r")) for file in files]
-    first = decode(np.load(files[0]))
-    whole = np.empty((sum(counts), *first.shape[1:]), first.dtype)
+    none = decode(np.load(files[0], mmap_mode="r")[:0])  # tells what they will be
+    whole = np.empty((sum(counts), *none.shape[1:]), none.dtype)
     for file, end, count in zip(files, np.cumsum(counts), counts, strict=True):
         whole[end - count : end] = decode(np.load(file))
     return whole
