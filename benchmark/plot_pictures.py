@@ -95,8 +95,11 @@ class Album:
     def scans(self, attack: Attack, region: str, metric: str) -> list[Scan]:
         """Test scans, worst reconstruction first."""
         images = select(self.run.scores, attack, "reconstructed", region, metric)
-        means = images.groupby(["subject", "session", "site"], sort=True)["value"].mean().dropna()
-        scans = [Scan(*map(str, index), float(value)) for index, value in means.items()]
+        means = images.groupby(["subject", "session", "site"], sort=True)["value"].mean().dropna().reset_index()
+        scans = [
+            Scan(str(row["subject"]), str(row["session"]), str(row["site"]), float(row["value"]))
+            for _, row in means.iterrows()
+        ]
         return sorted(scans, key=lambda scan: scan.score)
 
 

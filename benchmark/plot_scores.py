@@ -39,7 +39,7 @@ def draw_traces(run: Run, attack: Attack, region: str, metrics: Sequence[str]) -
         for site, own in images.groupby("site"):
             if own.index[0]:
                 axes.axvline(own.index[0] - 0.5, color="#666666", linewidth=0.8, linestyle=":")
-            axes.text(own.index.to_numpy().mean(), 1.01, site, ha="center", transform=axes.get_xaxis_transform())
+            axes.text(own.index.to_numpy().mean(), 1.01, str(site), ha="center", transform=axes.get_xaxis_transform())
         axes.set_ylabel(f"{metric}, {region}")
         axes.set_xlim(-0.5, len(images) - 0.5)
         if not number:
@@ -82,7 +82,7 @@ def draw_sites(run: Run, attacks: Sequence[Attack], region: str, metrics: Sequen
             )
         axes.axvline(0, color="#666666", linewidth=0.8)
         axes.set_xlabel(f"difference of {metric}, {region}")
-    names = short_names(list(dict.fromkeys(run.cells["attacker"])), 30)
+    names = short_names(list(dict.fromkeys(run.cells["attacker"])))
     ticks = [f"{attack.anonymizer}\nby {names[attack.attacker]}" for attack in attacks]
     panels[0].set_yticks(range(len(attacks)), ticks)
     panels[0].set_ylim(len(attacks) - 0.5, -0.5)

@@ -67,7 +67,7 @@ def select(scores: pd.DataFrame, attack: Attack, condition: str, region: str, me
 def mean_interval(values: pd.Series[float]) -> tuple[float, float, float]:
     """Mean over people (index: site, subject) with its 95 % interval."""
     sites = values.index.get_level_values("site").to_numpy()
-    numbers = values.to_numpy(dtype=np.float64)
+    numbers = np.asarray(values, dtype=np.float64)
     low, high = interval(numbers[:, None], bootstrap_weights(sites))
     return mean(numbers), float(low[0]), float(high[0])
 

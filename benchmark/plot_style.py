@@ -6,7 +6,7 @@ import io
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from refbench.store import write_atomically
 
@@ -27,7 +27,7 @@ def style() -> Iterator[None]:
     """Around drawing and saving: fonts, and a fixed salt for the names inside an SVG."""
     import matplotlib
 
-    settings = {
+    settings: Any = {
         "svg.hashsalt": "refbench",
         "svg.fonttype": "none",
         "font.family": "DejaVu Sans",
@@ -67,7 +67,7 @@ def to_bytes(figure: Figure, ending: str) -> bytes:
     return stream.getvalue()
 
 
-def short_names(labels: Sequence[str], most: int = 48) -> dict[str, str]:
+def short_names(labels: Sequence[str], most: int = 60) -> dict[str, str]:
     """Labels without what all of the same plug-in share: `gan(steps=5, share=0.5)` becomes `gan(share=0.5)`."""
     split = {label: _parts(label) for label in labels}
     short = {}
