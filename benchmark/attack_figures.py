@@ -11,24 +11,12 @@ from numpy.typing import NDArray
 
 from refbench.errors import RefbenchError
 from refbench.results import NO_ATTACK, Run
-from refbench.statistics import CONFIDENCE, bootstrap_weights, per_subject
+from refbench.statistics import UNDEFINED, Estimate, bootstrap_weights, estimate, mean, per_subject, resampled_means
 from refbench.store import Store
 
 REGION = "changed"
 FLOOR = "mean_face"
 """What gains are measured over where a release is constant, so that no attack has no correlation."""
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A mean over people and the bounds of its 95 % interval; NaN where it is undefined."""
-
-    value: float
-    low: float
-    high: float
-
-
-UNDEFINED = Estimate(float("nan"), float("nan"), float("nan"))
 
 
 @dataclass(frozen=True)
@@ -116,7 +104,7 @@ def _attacks(run: Run, store: Store, anonymizer: str, scores: pd.DataFrame) -> A
             for label, seed in zip(cells["attacker"], cells["seed"], strict=True)
             if label.partition("(")[0] == FLOOR
         }
-        means = {label: mean for label, row in rows.items() if np.isfinite(mean := _mean(row))}
+        means = {label: average for label, row in rows.items() if np.isfinite(average := mean(row))}
         bases = {label: rows[label] for label in sorted(means, key=means.__getitem__, reverse=True)}
     over = next(iter(bases.values()), np.full(len(wide), np.nan))
     attacks = []
@@ -131,7 +119,7 @@ def _attacks(run: Run, store: Store, anonymizer: str, scores: pd.DataFrame) -> A
                 correlation=_estimate(own, weights),
                 gain=_estimate(own - over, weights),
                 closed=tuple(_closed(own, base, weights) for base in bases.values()),
-                ssim=_mean(series("ssim", cell["attacker"], cell["seed"])),
+                ssim=mean(series("ssim", cell["attacker"], cell["seed"])),
                 cost=_cost(run, store, cell["key"]),
             )
         )
@@ -139,15 +127,9 @@ def _attacks(run: Run, store: Store, anonymizer: str, scores: pd.DataFrame) -> A
     return Attacks(anonymizer, len(wide), _estimate(released, weights), tuple(bases), tuple(attacks))
 
 
-def _mean(values: NDArray[np.float64]) -> float:
-    defined = values[np.isfinite(values)]
-    return float(defined.mean()) if len(defined) else float("nan")
-
-
 def _estimate(values: NDArray[np.float64], weights: NDArray[np.float64]) -> Estimate:
     """Mean over people [people], those without a value left out."""
-    defined = np.isfinite(values)
-    return _bounded(_mean(values), _resampled(values[defined], weights[:, defined]))
+    return estimate(mean(values), resampled_means(values[:, None], weights)[:, 0])
 
 
 def _closed(own: NDArray[np.float64], over: NDArray[np.float64], weights: NDArray[np.float64]) -> Estimate:
@@ -156,26 +138,9 @@ def _closed(own: NDArray[np.float64], over: NDArray[np.float64], weights: NDArra
     own, over, weights = own[both], over[both], weights[:, both]
     if not len(own) or over.mean() >= 1:
         return UNDEFINED
-    start, end = _resampled(over, weights), _resampled(own, weights)
+    start, end = resampled_means(np.column_stack([over, own]), weights).T
     shares = np.divide(end - start, 1 - start, out=np.full_like(start, np.nan), where=start < 1)
-    return _bounded(float((own.mean() - over.mean()) / (1 - over.mean())), shares)
-
-
-def _resampled(values: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The mean in each resample [draws]; NaN where nobody with a value was drawn."""
-    people = weights.sum(axis=1)
-    means: NDArray[np.float64] = np.divide(
-        weights @ values, people, out=np.full(len(weights), np.nan), where=people > 0
-    )
-    return means
-
-
-def _bounded(value: float, resampled: NDArray[np.float64]) -> Estimate:
-    if not np.isfinite(value):
-        return UNDEFINED
-    tail = 100 * (1 - CONFIDENCE) / 2
-    low, high = np.nanpercentile(resampled, [tail, 100 - tail])
-    return Estimate(value, float(low), float(high))
+    return estimate(float((own.mean() - over.mean()) / (1 - over.mean())), shares)
 
 
 def _cost(run: Run, store: Store, train_key: str) -> Cost:

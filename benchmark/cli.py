@@ -11,7 +11,18 @@ from typing import Annotated, Any, NoReturn, Optional
 import typer
 from rich.text import Text
 
-from refbench import __version__, cli_anonymizers, cli_attackers, cli_check, cli_data, cli_plan
+from refbench import (
+    __version__,
+    cli_anonymizers,
+    cli_attackers,
+    cli_check,
+    cli_compare,
+    cli_data,
+    cli_differences,
+    cli_new,
+    cli_plan,
+    cli_plot,
+)
 from refbench.cli_common import CANNOT, FAILURES, INTERRUPTED, OK, StoreOption, SuiteArgument, errors, output
 from refbench.errors import RefbenchError, SuiteError
 from refbench.full_disk import says_full
@@ -60,11 +71,11 @@ def run(
             "the same command goes on from there."
         )
         raise typer.Exit(INTERRUPTED) from None
-    from refbench.leaderboard import build_leaderboard
+    from refbench.leaderboard import build_leaderboard, default_view
     from refbench.render import show
 
     if len(outcome.run.scores):
-        show(build_leaderboard([outcome.run], _default_view(outcome.run)), output)
+        show(build_leaderboard([outcome.run], default_view(outcome.run)), output)
     seconds = outcome.run.info["seconds"]
     output.print(
         f"{outcome.jobs} jobs, {outcome.cached} cached, {seconds:.1f} s · {outcome.run.folder}", soft_wrap=True
@@ -73,15 +84,6 @@ def run(
         _print_failures(outcome.failures)
         raise typer.Exit(FAILURES)
     output.print(f"next: refbench leaderboard {outcome.run.folder.name} --attackers --region changed")
-
-
-def _default_view(run: Any) -> Any:
-    from refbench.leaderboard import View
-
-    there = list(dict.fromkeys(run.scores["region"]))
-    metrics = list(dict.fromkeys(run.scores["metric"]))
-    region = "front_half" if "front_half" in there else there[0]
-    return View(region=region, by="correlation" if "correlation" in metrics else metrics[0])
 
 
 def _print_failures(failures: list[dict[str, Any]]) -> None:
@@ -114,14 +116,14 @@ def leaderboard(
     from dataclasses import replace
 
     from refbench import render
-    from refbench.leaderboard import build_leaderboard
+    from refbench.leaderboard import build_leaderboard, default_view
     from refbench.results import find_runs, load_run
 
     writers = {"csv": render.to_csv, "markdown": render.to_markdown, "json": render.to_json}
     if format not in ("table", *writers):
         _refuse(f"unknown format {format!r}{closest(format, ['table', *writers])}")
     loaded = [load_run(folder) for folder in find_runs((store or default_store()).absolute(), runs or [])]
-    view = _default_view(loaded[0])
+    view = default_view(loaded[0])
     view = replace(
         view,
         region=region or view.region,
@@ -170,7 +172,12 @@ for command in (
     cli_anonymizers.anonymize,
     cli_anonymizers.qc,
     cli_attackers.curves,
+    cli_plot.plot,
     cli_check.check,
+    cli_new.new,
+    cli_compare.compare,
+    cli_compare.gate,
+    cli_differences.differences,
 ):
     app.command()(command)
 app.add_typer(cli_data.app, name="data")

@@ -12,8 +12,9 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from refbench.curves_chart import Line, draw_chart
 from refbench.errors import StoreError
+from refbench.plot_curves import draw_curves
+from refbench.plot_style import style, to_bytes
 from refbench.results import Run
 from refbench.store import Store, write_atomically
 
@@ -94,13 +95,9 @@ def curve_table(curves: Sequence[Curve]) -> Table:
 
 def write_chart(run: Run, curves: Sequence[Curve]) -> Path:
     """Draw the curves, a panel for each anonymizer, into the run's folder; returns the file."""
-    panels: dict[str, list[Line]] = {}
-    for curve in curves:
-        panels.setdefault(curve.anonymizer, []).append(Line(curve.attacker, curve.points, curve.best))
-    (score, *others) = dict.fromkeys(curve.score for curve in curves)
-    title = f"Validation of the trainings of {run.folder.name}"
     file = run.folder / FILE
-    write_atomically(file, draw_chart(title, ", ".join([score, *others]), panels))
+    with style():
+        write_atomically(file, to_bytes(draw_curves(run.folder.name, curves), "svg"))
     return file
 
 

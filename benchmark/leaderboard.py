@@ -1,20 +1,39 @@
-"""Ranks anonymizers by their strongest attacker."""
+"""Ranks anonymizers by their strongest attacker.
+
+Anonymizers whose scores are equal to the printed digits share a rank: what a reader cannot tell apart, and another
+machine's rounding may turn, is no order. Scores whose intervals overlap are no tie: overlapping is not transitive (A
+with B, B with C, not A with C), and the intervals say nothing of a difference on the same people; `differences.py`
+tests that.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from refbench.errors import RefbenchError
 from refbench.registry import closest
 from refbench.results import NO_ATTACK, Run
-from refbench.statistics import bootstrap_weights, interval, per_subject
+from refbench.statistics import (
+    Estimate,
+    bootstrap_weights,
+    estimate,
+    interval,
+    mean,
+    median,
+    per_subject,
+    resampled_over_seeds,
+    seed_weights,
+)
 
 SERIES = ["anonymizer", "attacker", "seed", "condition", "region", "metric"]
+DIGITS = 3
+"""Decimals of printed scores."""
 
 
 @dataclass(frozen=True)
@@ -34,9 +53,12 @@ class Leaderboard:
 
     Attributes:
         rows: one row per anonymizer, or per anonymizer and attacker. Columns: rank (NaN: none), anonymizer, attacker,
-            seed, subjects, scans, failed, reasons, missing, then `CONDITION_METRIC_REGION_SITE` with the site `all` for
-            everybody, and `..._all_low`, `..._all_high` for its 95 % interval.
+            seed, subjects, scans, failed, reasons, missing, then for each `CONDITION_METRIC_REGION_SITE` (the site
+            `all` is everybody) the mean over subjects, and `..._median`, `..._low`, `..._high`: the median, and the
+            95 % interval of the mean. Of several seeds a row is the strongest one.
         sites: in the order of the columns. metrics, region, by: as shown.
+        over_seeds: (anonymizer, attacker) to the mean over its seeds by the metric that ranks, with an interval over
+            seeds and subjects; only of attackers that were trained by several.
     """
 
     rows: pd.DataFrame
@@ -45,11 +67,22 @@ class Leaderboard:
     regions: tuple[str, ...]
     view: View
     notes: tuple[str, ...]
+    over_seeds: Mapping[tuple[str, str], Estimate] = field(default_factory=dict)
 
 
 def column(condition: str, metric: str, region: str, site: str) -> str:
     """The name of a column of figures."""
     return f"{condition}_{metric}_{region}_{site}"
+
+
+def default_view(run: Run) -> View:
+    """The founding paper's region and metric where a run has them, else the first of its own."""
+    regions, metrics = (list(dict.fromkeys(run.scores[name])) for name in ("region", "metric"))
+    usual = View()
+    return View(
+        region=usual.region if usual.region in regions else regions[0],
+        by=usual.by if usual.by in metrics else metrics[0],
+    )
 
 
 def build_leaderboard(runs: Sequence[Run], view: View) -> Leaderboard:
@@ -71,7 +104,9 @@ def build_leaderboard(runs: Sequence[Run], view: View) -> Leaderboard:
     sites = tuple(dict.fromkeys(sorted(scores["site"])))
     regions = tuple(dict.fromkeys([view.region, *(r for r in ("changed",) if r in set(scores["region"]))]))
     shown = scores[scores["region"].isin(regions) & scores["metric"].isin({*metrics, view.by})]
-    figures = _figures(shown, sites)
+    wide = per_subject(shown, SERIES)
+    weights = bootstrap_weights(wide.index.get_level_values("site").to_numpy())
+    figures = _figures(wide, weights, sites)
     cells = pd.concat([run.cells for run in runs], ignore_index=True)
     subjects = pd.concat([run.subjects for run in runs], ignore_index=True)
     subjects = subjects[subjects["site"].isin(sites)] if view.sites else subjects
@@ -86,27 +121,39 @@ def build_leaderboard(runs: Sequence[Run], view: View) -> Leaderboard:
         rows.append(strongest if not view.attackers else strongest | {"others": attacks[1:]})
     table = _ranked(rows)
     notes = tuple(dict.fromkeys(note for run in runs for note in run.info.get("notes", ())))
-    return Leaderboard(table, sites, metrics, regions, view, notes)
+    return Leaderboard(table, sites, metrics, regions, view, notes, _over_seeds(wide, weights, view))
 
 
-def _figures(scores: pd.DataFrame, sites: Sequence[str]) -> dict[tuple[Any, ...], dict[str, float]]:
-    """Series of scores to its means per site and overall, with the interval of the latter."""
-    wide = per_subject(scores, SERIES)
+def _figures(
+    wide: pd.DataFrame, weights: NDArray[np.float64], sites: Sequence[str]
+) -> dict[tuple[Any, ...], dict[str, float]]:
+    """Series of scores to its means, medians and intervals per site and overall."""
     values = wide.to_numpy(dtype=np.float64)
     of_site = wide.index.get_level_values("site").to_numpy()
-    weights = bootstrap_weights(of_site)
-    low, high = interval(values, weights)
-    figures = {}
-    for number, series in enumerate(wide.columns):
-        own = values[:, number]
-        means = {site: _mean(own[of_site == site]) for site in sites}
-        figures[tuple(series)] = {**means, "all": _mean(own), "all_low": low[number], "all_high": high[number]}
+    figures: dict[tuple[Any, ...], dict[str, float]] = {tuple(series): {} for series in wide.columns}
+    for site in (*sites, "all"):
+        members = of_site == site if site != "all" else np.ones(len(values), dtype=bool)
+        low, high = interval(values[members], weights[:, members])
+        for number, found in enumerate(figures.values()):
+            own = values[members, number]
+            found |= {site: mean(own), f"{site}_median": median(own)}
+            found |= {f"{site}_low": float(low[number]), f"{site}_high": float(high[number])}
     return figures
 
 
-def _mean(values: np.ndarray[Any, Any]) -> float:
-    defined = values[np.isfinite(values)]
-    return float(defined.mean()) if len(defined) else float("nan")
+def _over_seeds(wide: pd.DataFrame, weights: NDArray[np.float64], view: View) -> dict[tuple[str, str], Estimate]:
+    """The mean of every attack that was trained by several seeds, by the metric that ranks."""
+    trained: dict[tuple[str, str], list[int]] = {}
+    for number, series in enumerate(wide.columns):
+        anonymizer, attacker, _, *what = tuple(series)
+        if what == ["reconstructed", view.region, view.by]:
+            trained.setdefault((anonymizer, attacker), []).append(number)
+    found = {}
+    for attack, numbers in trained.items():
+        if len(numbers) > 1:
+            values = wide.iloc[:, numbers].to_numpy(dtype=np.float64)
+            found[attack] = estimate(mean(values), resampled_over_seeds(values, weights, seed_weights(len(numbers))))
+    return found
 
 
 def _row(
@@ -144,9 +191,10 @@ def _facts(cells: pd.DataFrame, subjects: pd.DataFrame) -> dict[str, Any]:
 
 
 def _ranked(rows: list[dict[str, Any]]) -> pd.DataFrame:
-    """Incomplete rows have no rank: a missing attack would only flatter the anonymizer."""
+    """Incomplete rows have no rank: a missing attack would only flatter the anonymizer. Equals share one."""
     complete = sorted((row for row in rows if _complete(row)), key=lambda row: float(row["score"]))
-    ranks: list[int | None] = [1 + sum(other["score"] < row["score"] for other in complete) for row in complete]
+    printed = [round(float(row["score"]), DIGITS) for row in complete]
+    ranks: list[int | None] = [1 + sum(other < own for other in printed) for own in printed]
     rest = [row for row in rows if not _complete(row)]
     lines = []
     for rank, row in zip([*ranks, *(None for _ in rest)], [*complete, *rest], strict=True):

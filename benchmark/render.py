@@ -11,7 +11,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from refbench.leaderboard import Leaderboard, column
+from refbench.leaderboard import DIGITS, Leaderboard, column
 
 
 def to_csv(board: Leaderboard) -> str:
@@ -45,14 +45,14 @@ def to_markdown(board: Leaderboard) -> str:
 
 def _flat(board: Leaderboard) -> tuple[list[str], list[list[str]]]:
     headers = ["rank", "anonymizer", "strongest attack" if not board.view.attackers else "attack"]
-    attacks = _attack_names(board)
+    attacks = _names_with_seeds(board)
     for metric in board.metrics:
         headers += [f"{metric} {site}" for site in _site_headers(board)]
         headers += [f"{metric} {region}" for region in board.regions[1:]]
     headers += ["failed", "missing"] if _has_trouble(board) else []
     lines = []
     for _, row in board.rows.iterrows():
-        line = [_rank(row), row["anonymizer"], attacks[row["attacker"], row["seed"]]]
+        line = [_rank(board, row), row["anonymizer"], attacks[row["attacker"], row["seed"]]]
         for metric in board.metrics:
             for region, site in _places(board):
                 pair = [_figure(row, condition, metric, region, site) for condition in ("anonymized", "reconstructed")]
@@ -73,7 +73,7 @@ def _site_headers(board: Leaderboard) -> list[str]:
     return [*board.sites, "all [95 %]"] if len(board.sites) > 1 else [f"{board.sites[0]} [95 %]"]
 
 
-def _attack_names(board: Leaderboard) -> dict[tuple[str, int], str]:
+def attack_names(board: Leaderboard) -> dict[str, str]:
     """Attackers by the parameters that tell them from others of the same name; CSV and JSON have all of them."""
     rows = board.rows
     params = {label: json.loads(text) for label, text in zip(rows["attacker"], rows["attacker_params"], strict=True)}
@@ -87,7 +87,12 @@ def _attack_names(board: Leaderboard) -> dict[tuple[str, int], str]:
         values = {key: f"{own[key]:g}" if isinstance(own[key], float) else own[key] for key in meant or telling}
         inside = ", ".join(f"{key}={value}" for key, value in values.items())
         names[label] = f"{name}({inside})" if inside else name
-    several = rows["seed"].nunique() > 1
+    return names
+
+
+def _names_with_seeds(board: Leaderboard) -> dict[tuple[str, int], str]:
+    names, rows = attack_names(board), board.rows
+    several = rows["seed"].nunique() > 1 or bool(board.over_seeds)
     return {
         (label, seed): names[label] + (f" seed {seed}" if several else "")
         for label, seed in zip(rows["attacker"], rows["seed"], strict=True)
@@ -113,17 +118,15 @@ def _table(board: Leaderboard, metrics: tuple[str, ...]) -> Table:
             table.add_column(f"in\n{region}", justify="right", no_wrap=True)
     if _has_trouble(board):
         table.add_column("\nfailed", justify="right")
-    attacks = _attack_names(board)
+    attacks = _names_with_seeds(board)
     previous = None
     for _, row in board.rows.iterrows():
         first = row["anonymizer"] != previous
         previous = row["anonymizer"]
         trouble = [_failed(row)] if _has_trouble(board) else []
         if first:
-            table.add_row(
-                _rank(row), Text(row["anonymizer"]), "released", *_cells(board, row, metrics, "anonymized"), *trouble,
-                style="dim",
-            )  # fmt: skip
+            released = _cells(board, row, metrics, "anonymized")
+            table.add_row(_rank(board, row), Text(row["anonymizer"]), "released", *released, *trouble, style="dim")
         table.add_row(
             "", "", Text(f"↳ {attacks[row['attacker'], row['seed']]}"), *_cells(board, row, metrics, "reconstructed")
         )
@@ -143,17 +146,19 @@ def _cells(board: Leaderboard, row: pd.Series[Any], metrics: tuple[str, ...], co
 
 def _figure(row: pd.Series[Any], condition: str, metric: str, region: str, site: str) -> str:
     value = row.get(column(condition, metric, region, site), math.nan)
-    return "–" if pd.isna(value) else f"{value:.3f}"
+    return "–" if pd.isna(value) else f"{value:.{DIGITS}f}"
 
 
 def _interval(row: pd.Series[Any], metric: str, region: str, condition: str = "reconstructed") -> str:
     name = column(condition, metric, region, "all")
     low, high = row.get(f"{name}_low", math.nan), row.get(f"{name}_high", math.nan)
-    return "" if pd.isna(low) else f" [{low:.3f}, {high:.3f}]"
+    return "" if pd.isna(low) else f" [{low:.{DIGITS}f}, {high:.{DIGITS}f}]"
 
 
-def _rank(row: pd.Series[Any]) -> str:
-    return "" if pd.isna(row["rank"]) else str(row["rank"])
+def _rank(board: Leaderboard, row: pd.Series[Any]) -> str:
+    if pd.isna(row["rank"]):
+        return ""
+    return f"{row['rank']}=" if (board.rows["rank"] == row["rank"]).sum() > 1 else str(row["rank"])
 
 
 def _failed(row: pd.Series[Any]) -> str:
@@ -176,9 +181,28 @@ def _captions(board: Leaderboard) -> list[str]:
             if _has_trouble(board)
             else []
         ),
+        *([f"=: equal to {DIGITS} decimals. Overlapping intervals are no tie."] if _has_ties(board) else []),
+        *_seeds(board),
         *_unranked(board),
         *board.notes,
     ]
+
+
+def _has_ties(board: Leaderboard) -> bool:
+    return bool(board.rows["rank"].dropna().duplicated().any())
+
+
+def _seeds(board: Leaderboard) -> list[str]:
+    """What the attacks that are shown come to over all their seeds."""
+    names = attack_names(board)
+    shown = dict.fromkeys(zip(board.rows["anonymizer"], board.rows["attacker"], strict=True))
+    lines = [
+        f"{anonymizer}, {names[attacker]}: {found.value:.{DIGITS}f} [{found.low:.{DIGITS}f}, {found.high:.{DIGITS}f}]"
+        for anonymizer, attacker in shown
+        if (found := board.over_seeds.get((anonymizer, attacker))) is not None
+    ]
+    what = f"Of several seeds the strongest is shown. {board.view.by}, mean over seeds [95 % over seeds and people]:"
+    return [what, *lines] if lines else []
 
 
 def _unranked(board: Leaderboard) -> list[str]:

@@ -77,6 +77,9 @@ class SuiteFile(BaseModel):
     selection: SelectionOptions = Field(SelectionOptions(), description="what is best on validation people")
     training: TrainingOptions = Field(TrainingOptions(), description="how networks are trained")
     limits: Limits = Field(Limits(), description="what one job may use")
+    tolerances: dict[str, Annotated[float, Field(ge=0)]] = param(
+        {}, "how much the mean of a metric may move before `compare` and `gate` call it a change; 0.01 if not given"
+    )
 
     @model_validator(mode="after")
     def _halves_have_a_front(self) -> Self:

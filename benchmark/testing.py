@@ -1,6 +1,6 @@
 """Does a plug-in keep its contract?
 
-Checks for authors of anonymizers and attackers: `refbench check anonymizer NAME`, or in pytest
+Checks for authors of anonymizers, attackers, metrics and datasets: `refbench check KIND NAME`, or in pytest
 
     from refbench.testing import assert_conforms
 
@@ -16,7 +16,9 @@ from typing import Generic, TypeVar
 
 from refbench.anonymizers.base import Anonymizer
 from refbench.attackers.base import Attacker
+from refbench.datasets.base import Dataset
 from refbench.errors import PluginError
+from refbench.metrics.base import Metric
 from refbench.plugin import Plugin
 
 Made = TypeVar("Made")
@@ -42,7 +44,7 @@ class Check:
 
 
 def check(plugin: Plugin) -> Iterator[Check]:
-    """Try an anonymizer or an attacker, rule by rule.
+    """Try a plug-in, rule by rule.
 
     Yields:
         one check per rule, as soon as it is known. When the first fails the others are not tried.
@@ -58,7 +60,15 @@ def check(plugin: Plugin) -> Iterator[Check]:
         from refbench.testing_attackers import check_attacker
 
         return check_attacker(plugin)
-    raise PluginError(f"there are no checks for a {type(plugin).__name__}; there are for anonymizers and attackers")
+    if isinstance(plugin, Metric):
+        from refbench.testing_metrics import check_metric
+
+        return check_metric(plugin)
+    if isinstance(plugin, Dataset):
+        from refbench.testing_datasets import check_dataset
+
+        return check_dataset(plugin)
+    raise PluginError(f"{type(plugin).__name__} is no anonymizer, attacker, metric or dataset: there are no checks")
 
 
 def remark(plugin: Plugin) -> str:
@@ -71,11 +81,19 @@ def remark(plugin: Plugin) -> str:
         from refbench.testing_attackers import shortening
 
         return shortening(plugin)
+    if isinstance(plugin, Metric):
+        from refbench.testing_metrics import scale
+
+        return scale(plugin)
+    if isinstance(plugin, Dataset):
+        from refbench.testing_datasets import cohort
+
+        return cohort(plugin)
     return ""
 
 
 def assert_conforms(plugin: Plugin) -> None:
-    """Raise an AssertionError that names every rule which this anonymizer or attacker breaks."""
+    """Raise an AssertionError that names every rule which this plug-in breaks."""
     broken = [result for result in check(plugin) if not result.passed]
     assert not broken, "\n".join(f"{result.rule}: {result.problem}" for result in broken)
 

@@ -137,6 +137,20 @@ def test_equals_share_a_rank() -> None:
     assert rows(board(series), "rank", "anonymizer") == [(1, "d"), (2, "a"), (2, "b"), (4, "c")]
 
 
+def test_scores_that_print_alike_are_equal_whatever_their_last_digits() -> None:
+    series: list[Series] = [("a", "gan", 0, 0.5004), ("b", "gan", 0, 0.4996), ("c", "gan", 0, 0.5014)]
+    scores = score_rows(series)
+    scores["value"] -= 0.025  # the mean of the spread
+    found = build_leaderboard([make_run(scores)], View())
+    assert rows(found, "rank", "anonymizer") == [(1, "b"), (1, "a"), (3, "c")]
+
+
+def test_overlapping_intervals_are_no_tie() -> None:
+    found = board([("a", "gan", 0, 0.5), ("b", "gan", 0, 0.502)])
+    assert figure(found, 0, "reconstructed", "all_high") > figure(found, 1, "reconstructed", "all_low")
+    assert rows(found, "rank", "anonymizer") == [(1, "a"), (2, "b")]
+
+
 def test_an_incomplete_row_has_no_rank_says_what_is_missing_and_shifts_nobody() -> None:
     found = board(statuses={("removal", "cyclegan", 0): "timed out", ("removal", "pix2pix", 0): "out of memory"})
     assert rows(found, "rank", "anonymizer", "missing") == [
@@ -206,6 +220,28 @@ def test_the_interval_is_a_bootstrap_over_subjects_within_sites() -> None:
     low, high = (figure(found, 0, "reconstructed", f"all_{end}") for end in ("low", "high"))
     assert [low, high] == pytest.approx(expected, abs=0.002)
     assert low < figure(found, 0, "reconstructed", "all") < high
+
+
+def test_every_site_has_a_median_and_an_interval_of_its_own() -> None:
+    found = board()
+    assert figure(found, 0, "reconstructed", "Guys_median") == pytest.approx(0.41)
+    assert figure(found, 0, "reconstructed", "all_median") == pytest.approx(0.415)
+    low, high = (figure(found, 0, "reconstructed", f"Guys_{end}") for end in ("low", "high"))
+    assert 0.37 - 1e-9 <= low < 0.4 < high <= 0.42 + 1e-9
+    ends = [figure(found, 0, "reconstructed", f"HH_{end}") for end in ("low", "high", "median")]
+    assert ends == pytest.approx([0.5] * 3), "of one person"
+
+
+def test_seeds_have_a_mean_and_an_interval_over_all_of_them() -> None:
+    series: list[Series] = [("x", "gan", 0, 0.5), ("x", "gan", 1, 0.9), ("y", "gan", 0, 0.8)]
+    found = board(series)
+    assert list(found.over_seeds) == [("x", "gan")]
+    both = found.over_seeds["x", "gan"]
+    assert both.value == pytest.approx(0.725)
+    assert both.low < 0.54, "one draw in four has the weaker seed only"
+    assert both.high > 0.91
+    assert figure(found, 1, "reconstructed", "all_low") > 0.9, "the row is of the stronger seed"
+    assert board().over_seeds == {}
 
 
 def test_numbers_are_unrounded() -> None:

@@ -1,6 +1,7 @@
 import io
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -9,6 +10,7 @@ from rich.console import Console
 
 from refbench.leaderboard import Leaderboard, View
 from refbench.render import show, to_csv, to_json, to_markdown, to_terminal
+from refbench.statistics import Estimate
 
 THIRD, TINY = 1 / 3, 0.1 + 0.2
 
@@ -179,3 +181,22 @@ def test_a_single_site_is_one_column() -> None:
     single = Leaderboard(board.rows, ("HH",), board.metrics, board.regions, board.view, board.notes)
     assert "HH [95 %]" in text(single, 200)
     assert " all " not in text(single, 200)
+
+
+def test_a_shared_rank_is_marked_and_explained() -> None:
+    board = make_board()
+    assert "=: equal" not in to_markdown(board)
+    board.rows["rank"] = pd.array([1, 1], dtype="Int64")
+    lines = to_markdown(board).splitlines()
+    assert [line.split(" | ")[0] for line in lines[2:4]] == ["| 1=", "| 1="]
+    assert "=: equal to 3 decimals. Overlapping intervals are no tie." in lines
+    assert ["1=", "removal", "released"] in [line.split()[:3] for line in text(board, 250).splitlines()]
+
+
+def test_several_seeds_are_summed_up_below() -> None:
+    over = {("removal", "gan"): Estimate(0.5, 0.4, 0.6), ("removal", "other"): Estimate(0.1, 0.1, 0.1)}
+    lines = to_markdown(replace(make_board(), over_seeds=over)).splitlines()
+    assert any(line.startswith("| 1 | removal | gan seed 0 |") for line in lines)
+    start = next(number for number, line in enumerate(lines) if line.startswith("Of several seeds"))
+    assert lines[start + 1] == "removal, gan: 0.500 [0.400, 0.600]"
+    assert not any("other" in line for line in lines)

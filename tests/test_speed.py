@@ -29,7 +29,9 @@ from refbench.datasets.phantom import Phantom
 from refbench.metrics.correlation import Correlation
 from refbench.metrics.ssim import SSIM
 from refbench.plan import build_plan
+from refbench.significance import holm, sign_flip_test
 from refbench.slicing import SliceOptions, cut
+from refbench.statistics import bootstrap_weights, bounds, interval, resampled_over_seeds, seed_weights
 from refbench.store import Store
 from refbench.suite import find_suite, load_suite
 from refbench.types import AnonymizedHead, Head, Region
@@ -111,3 +113,22 @@ def test_plan_of_600_people(benchmark: Benchmark, tmp_path: Path) -> None:
     suite, store = load_suite(str(tmp_path / "large.yaml")), Store(tmp_path / "store")
     plan = benchmark.pedantic(build_plan, args=(suite, store), rounds=2)
     assert len(plan.scans) == 600
+
+
+def test_statistics_of_81_people_and_20_rows(benchmark: Benchmark) -> None:
+    """Intervals of 20 rows at three sites and overall, the paired differences of all pairs, and their tests."""
+    rng = np.random.default_rng(0)
+    of_site = np.repeat(np.array(["Guys", "HH", "IOP"], dtype=object), [45, 25, 11])
+    values = rng.normal(0.8, 0.05, (81, 20, 3))
+    first, second = np.triu_indices(20, k=1)
+
+    def everything() -> Any:
+        weights, trainings = bootstrap_weights(of_site), seed_weights(3)
+        rows = np.stack([resampled_over_seeds(values[:, row], weights, trainings) for row in range(20)], axis=1)
+        sites = [interval(values[of_site == site].mean(axis=2), weights[:, of_site == site]) for site in set(of_site)]
+        differences = values.mean(axis=2)[:, second] - values.mean(axis=2)[:, first]
+        return bounds(rows), sites, bounds(rows[:, second] - rows[:, first]), holm(sign_flip_test(differences))
+
+    (low, high), *_, p = benchmark.pedantic(everything, rounds=3)
+    assert (low < high).all()
+    assert p.shape == (190,)

@@ -4,7 +4,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from refbench.statistics import bootstrap_weights, interval, per_subject
+from refbench.statistics import (
+    UNDEFINED,
+    bootstrap_weights,
+    bounds,
+    estimate,
+    interval,
+    mean,
+    median,
+    per_subject,
+    resampled_means,
+    resampled_over_seeds,
+    seed_weights,
+)
 
 
 def scores(rows: list[tuple[str, str, str, float]]) -> pd.DataFrame:
@@ -32,6 +44,7 @@ def test_rows_are_in_no_particular_order() -> None:
     assert forwards.index.tolist() == [("A", "1"), ("A", "2"), ("B", "3")]
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from("ABC"), min_size=1, max_size=20), st.integers(0, 100))
 def test_every_resample_has_the_sites_own_numbers(sites: list[str], seed: int) -> None:
     of_site = np.array(sites, dtype=object)
@@ -102,3 +115,88 @@ def test_undefined_values_are_left_out_of_their_column_only() -> None:
     assert (low[1], high[1]) == (1.0, 3.0)
     assert np.isnan(low[2])
     assert np.isnan(high[2])
+
+
+def test_means_and_medians_are_of_what_is_defined() -> None:
+    values = np.array([1.0, np.nan, 2.0, 6.0])
+    assert (mean(values), median(values)) == (3.0, 2.0)
+    assert np.isnan([mean(values[1:2]), median(values[1:2])]).all()
+
+
+def test_bounds_leave_out_resamples_without_a_figure() -> None:
+    resampled = np.stack([np.arange(101.0), np.arange(101.0), np.full(101, np.nan)], axis=1)
+    resampled[51:, 1] = np.nan
+    low, high = bounds(resampled)
+    np.testing.assert_allclose(low, [2.5, 1.25, np.nan])
+    np.testing.assert_allclose(high, [97.5, 48.75, np.nan])
+
+
+def test_an_undefined_figure_has_no_interval() -> None:
+    assert estimate(float("nan"), np.ones(10)) is UNDEFINED
+
+
+# Seeds
+
+
+def test_a_resample_draws_trainings_and_then_people() -> None:
+    values = np.array([[1.0, 10.0], [3.0, 30.0]])  # two people, two trainings
+    people = np.array([[1.0, 1.0], [2.0, 0.0], [0.0, 2.0]])
+    trainings = np.array([[1.0, 1.0], [2.0, 0.0], [0.0, 2.0]])
+    # (1 + 3 + 10 + 30) / 4; the first person twice in the first training; the second person in the second
+    assert resampled_over_seeds(values, people, trainings).tolist() == [11.0, 1.0, 30.0]
+
+
+def test_a_figure_that_is_undefined_is_left_out_of_its_training() -> None:
+    values = np.array([[1.0, np.nan], [3.0, 30.0]])
+    found = resampled_over_seeds(values, np.array([[1.0, 1.0], [2.0, 0.0]]), np.array([[1.0, 1.0], [0.0, 2.0]]))
+    np.testing.assert_allclose(found, [34 / 3, np.nan])
+
+
+def test_one_training_is_the_plain_bootstrap() -> None:
+    values = np.random.default_rng(0).random((9, 1))
+    weights = bootstrap_weights(np.array(["A"] * 9, dtype=object), draws=200)
+    over = resampled_over_seeds(values, weights, seed_weights(1, draws=200))
+    np.testing.assert_array_equal(over, resampled_means(values, weights)[:, 0])
+
+
+def test_every_draw_has_as_many_trainings_as_there_are_and_sides_are_drawn_apart() -> None:
+    one, other = seed_weights(3, draws=50), seed_weights(3, draws=50, seed=1)
+    assert (one.sum(axis=1) == 3).all()
+    assert (one != other).any()
+    np.testing.assert_array_equal(one, seed_weights(3, draws=50))
+
+
+def test_trainings_that_differ_widen_the_interval() -> None:
+    people = np.random.default_rng(0).normal(0.7, 0.01, (30, 1))
+    weights = bootstrap_weights(np.array(["A"] * 30, dtype=object), draws=2000)
+    apart = people + np.array([[-0.1, 0.0, 0.1]])
+    low, high = bounds(resampled_over_seeds(apart, weights, seed_weights(3, draws=2000))[:, None])
+    alone_low, alone_high = interval(people, weights)
+    # The mean of three draws of -0.1, 0, 0.1 has a spread of 0.047: its tails are at 0.1.
+    assert high[0] - low[0] == pytest.approx(0.2, abs=0.03)
+    assert alone_high[0] - alone_low[0] < 0.01
+
+
+@pytest.mark.slow
+def test_with_seeds_the_interval_covers_the_truth_of_all_trainings_and_without_it_would_not() -> None:
+    rng = np.random.default_rng(2)
+    of_site, over = np.array(["A"] * 20 + ["B"] * 20, dtype=object), seed_weights(8, draws=1000)
+    weights = bootstrap_weights(of_site, draws=1000)
+    covered = {"seeds and people": 0, "people only": 0}
+    for _ in range(300):
+        values = 0.7 + rng.normal(0, 0.05, (40, 1)) + rng.normal(0, 0.03, (1, 8))
+        for name, trainings in (("seeds and people", over), ("people only", np.ones_like(over))):
+            low, high = bounds(resampled_over_seeds(values, weights, trainings)[:, None])
+            covered[name] += bool(low[0] <= 0.7 <= high[0])
+    assert 0.89 < covered["seeds and people"] / 300 < 0.98  # percentiles of eight are a little narrow
+    assert covered["people only"] / 300 < 0.85
+
+
+@pytest.mark.slow
+def test_the_stratified_interval_covers_the_mean_of_sites_that_differ() -> None:
+    rng = np.random.default_rng(3)
+    of_site = np.array(["A"] * 45 + ["B"] * 36, dtype=object)
+    centre = np.where(of_site == "A", 0.8, 0.6)[:, None]
+    values = centre + rng.normal(0, 0.1, (81, 2000))
+    low, high = interval(values, bootstrap_weights(of_site, draws=2000))
+    assert 0.93 < ((low <= centre.mean()) & (high >= centre.mean())).mean() < 0.96

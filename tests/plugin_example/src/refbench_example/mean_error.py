@@ -1,4 +1,4 @@
-"""A metric in three lines."""
+"""A metric in six lines."""
 
 import numpy as np
 
@@ -10,5 +10,8 @@ class MeanError(Metric):
     """One minus the mean absolute difference over the region."""
 
     def score(self, reference: Images, candidate: Images, region: Region) -> np.ndarray:
-        difference = np.where(region.mask, np.abs(reference - candidate), np.nan)
-        return 1 - np.array([np.nanmean(image) if np.isfinite(image).any() else np.nan for image in difference])
+        crop = (slice(None), *region.box)
+        mask = region.mask[crop]
+        total = np.where(mask, np.abs(reference[crop].astype(float) - candidate[crop]), 0).sum(axis=(1, 2))
+        count = mask.sum(axis=(1, 2))
+        return 1 - np.where(count > 0, total / np.maximum(count, 1), np.nan)

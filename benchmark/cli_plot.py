@@ -1,0 +1,32 @@
+"""The command `plot`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+from rich.text import Text
+
+from refbench.cli_common import StoreOption, output
+from refbench.store import Store, default_store
+
+
+def plot(
+    run: Annotated[Optional[str], typer.Argument(help="A run by name or folder [default: the latest]")] = None,  # noqa: UP045
+    out: Annotated[Optional[Path], typer.Option(help="Folder of the figures [default: `plots` in the run's]")] = None,  # noqa: UP045
+    store: StoreOption = None,
+    region: Annotated[Optional[str], typer.Option(help="front_half, whole, face or changed")] = None,  # noqa: UP045
+    faces: Annotated[bool, typer.Option("--faces", help="Draw real people, too: for local use only.")] = False,
+) -> None:
+    """Draw the founding paper's figures of a run as PNG and SVG: traces, sites, doses, curves, pictures of phantoms."""
+    from refbench.plot import FOLDER, write_plots
+    from refbench.results import find_runs, load_run
+
+    place = Store((store or default_store()).absolute())
+    (folder,) = find_runs(place.root, [run] if run else [])
+    target = out or folder / FOLDER
+    plotted = write_plots(load_run(folder), place, target, region=region, faces=faces)
+    for reason in plotted.left_out:
+        output.print(Text(f"left out: {reason}"), soft_wrap=True)
+    output.print(Text(f"{len(plotted.files)} files in {target}"), soft_wrap=True)

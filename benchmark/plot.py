@@ -1,0 +1,137 @@
+"""The founding paper's figures from any run, and those that its tables allow beyond."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from refbench import plot_pictures, plot_scores
+from refbench.curves import training_curves
+from refbench.errors import RefbenchError
+from refbench.leaderboard import View, default_view
+from refbench.plot_curves import draw_curves
+from refbench.plot_series import Attack, strongest_attacks, sweeps
+from refbench.plot_style import save, style
+from refbench.registry import closest
+from refbench.results import Run
+from refbench.store import Store
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+FOLDER = "plots"
+METRICS = ("correlation", "ssim")
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A figure that can be drawn; None where its images are no longer in the store."""
+
+    name: str
+    draw: Callable[[], Figure | None]
+
+
+@dataclass
+class Plotted:
+    """Files that were written, and a sentence for each figure that was left out."""
+
+    files: list[Path] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
+
+
+def write_plots(run: Run, store: Store, out: Path, *, region: str | None = None, faces: bool = False) -> Plotted:
+    """Draw every figure that this run allows, as PNG and SVG.
+
+    Args:
+        run: its tables.
+        store: where its trainings and images lie.
+        out: folder of the figures.
+        region: where scores are looked at; the paper's if not given.
+        faces: draw real people, too.
+
+    Raises:
+        RefbenchError: the run has no scores or no such region, or a file cannot be written.
+    """
+    if run.scores.empty:
+        raise RefbenchError(f"{run.folder.name} has no scores to draw: see `refbench plan SUITE` for what failed")
+    view = default_view(run)
+    known = sorted(set(run.scores["region"]))
+    if region is not None and region not in known:
+        raise RefbenchError(f"this run has no region {region!r}{closest(region, known)}")
+    plotted = Plotted()
+    for drawing in drawings(run, store, region or view.region, view, plotted.left_out, faces=faces):
+        with style():
+            figure = drawing.draw()
+            if figure is None:
+                plotted.left_out.append(f"{drawing.name}: its images are not in {store.root}")
+                continue
+            try:
+                plotted.files += save(figure, out, drawing.name)
+            except OSError as error:
+                raise RefbenchError(f"{out}: cannot be written ({error.strerror}); choose another --out") from error
+    return plotted
+
+
+def drawings(
+    run: Run, store: Store, region: str, view: View, left_out: list[str], *, faces: bool = False
+) -> Iterator[Drawing]:
+    """Figures one after another; what cannot be drawn is said in `left_out`."""
+    there = list(dict.fromkeys(run.scores["metric"]))
+    metrics = [metric for metric in METRICS if metric in there] or there[:2]
+    attacks = strongest_attacks(run, region, view.by)
+    if not attacks:
+        left_out.append(f"traces, differences of sites, pictures: no attack has a {view.by} in {region}")
+    for number, attack in enumerate(attacks, start=1):
+        yield Drawing(_file("traces", number, attack), partial(plot_scores.draw_traces, run, attack, region, metrics))
+    if attacks:
+        yield Drawing("sites", partial(plot_scores.draw_sites, run, attacks, region, metrics))
+    doses = sweeps(run.cells, "anonymizer")
+    for number, sweep in enumerate(doses, start=1):
+        name = f"dose_{number:02}_{sweep.name}_{sweep.parameter}"
+        yield Drawing(name, partial(plot_scores.draw_dose, run, sweep, region, metrics))
+    if not doses:
+        left_out.append("dose and response: no two anonymizers differ in one number only")
+    shares = [sweep for sweep in sweeps(run.cells, "attacker") if sweep.parameter == "share"]
+    for number, sweep in enumerate(shares, start=1):
+        name = f"learning_{number:02}_{sweep.name}"
+        yield Drawing(name, partial(plot_scores.draw_learning, run, sweep, region, metrics))
+    if not shares:
+        left_out.append("learning curves: no attacker was trained on several shares of the people (`share`)")
+    curves = [curve for curve in training_curves(run, store) if curve.points]
+    if curves:
+        yield Drawing("validation", partial(draw_curves, run.folder.name, curves))
+    else:
+        left_out.append(f"validation curves: no training of this run in {store.root} was validated while it ran")
+    left_out.append("privacy and utility: a run holds no figures of utility")
+    if attacks:
+        yield from _pictures(run, store, attacks, region, view.by, left_out, faces=faces)
+
+
+def _pictures(
+    run: Run, store: Store, attacks: list[Attack], region: str, by: str, left_out: list[str], *, faces: bool
+) -> Iterator[Drawing]:
+    album = plot_pictures.Album.open(run, store)
+    real = album.real_people()
+    if real and not faces:
+        left_out.append(
+            "typical results, all slices: they would show faces of real people, or of people unknown here; "
+            "whoever may see them, here and nowhere else, adds --faces"
+        )
+        return
+    for number, attack in enumerate(attacks, start=1):
+        scans = album.scans(attack, region, by)
+        typical = plot_pictures.typical_scans(scans)
+        draw = partial(plot_pictures.draw_typical, album, attack, typical, by, real)
+        yield Drawing(_file("typical", number, attack), draw)
+        for rank, scan in plot_pictures.ranked_scans(scans).items():
+            draw_all = partial(plot_pictures.draw_slices, album, attack, rank, scan, by, real)
+            yield Drawing(f"{_file('slices', number, attack)}_{rank}", draw_all)
+
+
+def _file(kind: str, number: int, attack: Attack) -> str:
+    label = re.sub(r"[^a-zA-Z0-9_.=-]+", "_", attack.anonymizer).strip("_")[:60]
+    return f"{kind}_{number:02}_{label}"
