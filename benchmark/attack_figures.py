@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from refbench.errors import RefbenchError
 from refbench.results import NO_ATTACK, Run
+from refbench.run_jobs import job_keys
 from refbench.statistics import UNDEFINED, Estimate, bootstrap_weights, estimate, mean, per_subject, resampled_means
 from refbench.store import Store
 
@@ -144,7 +145,7 @@ def _closed(own: NDArray[np.float64], over: NDArray[np.float64], weights: NDArra
 
 
 def _cost(run: Run, store: Store, train_key: str) -> Cost:
-    jobs: dict[str, str] = json.loads((run.folder / "jobs.json").read_text())
+    jobs = job_keys(run)
     names = [label.removeprefix("train ") for label, key in jobs.items() if key == train_key]
     trained = store.status(train_key) or {}
     rebuilt = next((store.status(jobs[label]) or {} for name in names if (label := f"reconstruct {name}") in jobs), {})

@@ -11,19 +11,9 @@ from typing import Annotated, Any, NoReturn, Optional
 import typer
 from rich.text import Text
 
-from refbench import (
-    __version__,
-    cli_anonymizers,
-    cli_attackers,
-    cli_check,
-    cli_compare,
-    cli_data,
-    cli_differences,
-    cli_new,
-    cli_plan,
-    cli_plot,
-)
-from refbench.cli_common import CANNOT, FAILURES, INTERRUPTED, OK, StoreOption, SuiteArgument, errors, output
+from refbench import __version__
+from refbench.commands import anonymizers, attackers, check, compare, data, differences, new, plan, plot
+from refbench.commands.common import CANNOT, FAILURES, INTERRUPTED, OK, StoreOption, SuiteArgument, errors, output
 from refbench.errors import RefbenchError, SuiteError
 from refbench.full_disk import says_full
 from refbench.registry import KINDS, Registry, closest
@@ -168,19 +158,19 @@ def schema() -> None:
 
 
 for command in (
-    cli_plan.plan,
-    cli_anonymizers.anonymize,
-    cli_anonymizers.qc,
-    cli_attackers.curves,
-    cli_plot.plot,
-    cli_check.check,
-    cli_new.new,
-    cli_compare.compare,
-    cli_compare.gate,
-    cli_differences.differences,
+    plan.plan,
+    anonymizers.anonymize,
+    anonymizers.qc,
+    attackers.curves,
+    plot.plot,
+    check.check,
+    new.new,
+    compare.compare,
+    compare.gate,
+    differences.differences,
 ):
     app.command()(command)
-app.add_typer(cli_data.app, name="data")
+app.add_typer(data.app, name="data")
 
 
 def _refuse(message: str) -> NoReturn:

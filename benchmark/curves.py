@@ -13,8 +13,8 @@ from rich.table import Table
 from rich.text import Text
 
 from refbench.errors import StoreError
-from refbench.plot_curves import draw_curves
-from refbench.plot_style import style, to_bytes
+from refbench.plots.curves import draw_curves
+from refbench.plots.style import style, to_bytes
 from refbench.results import Run
 from refbench.store import Store, write_atomically
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -14,12 +13,12 @@ import numpy as np
 import pandas as pd
 
 from refbench.datasets.base import scan_name
-from refbench.errors import DataError, PluginError, RefbenchError
+from refbench.errors import DataError, RefbenchError
 from refbench.jobs.anonymize import load_anonymized
 from refbench.jobs.task import load_head, load_mask
 from refbench.qc_page import Camera, Row, Tile, draw_page
-from refbench.registry import Registry
 from refbench.results import Run
+from refbench.run_jobs import WARNING, job_keys, shows_real_people
 from refbench.store import Store, write_atomically
 from refbench.types import Head
 
@@ -27,7 +26,6 @@ PEOPLE, TROUBLED = 6, 4
 """How many people are drawn, evenly through the cohort; and of how many more scans on which it did not work."""
 
 FOLDER = "qc"
-WARNING = "faces of real people: for local use only"
 
 
 def write_pages(
@@ -50,14 +48,14 @@ def write_pages(
     Raises:
         RefbenchError: the heads are real people's and `faces` is False, or they do not lie in this store.
     """
-    gallery = _Gallery(store, _keys(run))
+    gallery = _Gallery(store, job_keys(run))
     there = run.subjects[[gallery.has_head(row) for _, row in run.subjects.iterrows()]]
     if there.empty:
         raise RefbenchError(
             f"no head of {run.folder.name} lies in {store.root}; name the store it was run in with --store, "
             "or run its suite again"
         )
-    real = gallery.real_people(there.iloc[0])
+    real = shows_real_people(gallery.keys, store)
     if real and not faces:
         raise RefbenchError(
             f"{run.folder.name} is about real people, and pictures of their heads show their faces. "
@@ -97,15 +95,6 @@ def _evenly(table: pd.DataFrame, count: int) -> pd.DataFrame:
     return table.iloc[places]
 
 
-def _keys(run: Run) -> dict[str, str]:
-    """Keys of the run's jobs by their labels: what was run then, whatever code and data files are now."""
-    try:
-        keys: dict[str, str] = json.loads((run.folder / "jobs.json").read_text())
-    except (OSError, ValueError) as error:
-        raise RefbenchError(f"{run.folder / 'jobs.json'} cannot be read ({error}); run the suite again") from error
-    return keys
-
-
 def _about(everybody: pd.DataFrame, shown: pd.DataFrame) -> list[str]:
     counts = everybody["outcome"].value_counts()
     troubled, drawn = (int((table["outcome"] != "ok").sum()) for table in (everybody, shown))
@@ -136,17 +125,6 @@ class _Gallery:
     store: Store
     keys: Mapping[str, str]
     originals: dict[str, tuple[Camera | None, tuple[Tile, ...] | None]] = field(default_factory=dict)
-
-    def real_people(self, row: pd.Series[Any]) -> bool:
-        """Whether heads are real people's; of a data set that is not installed here they may be."""
-        folder = self._folder("head", _who(row))
-        assert folder is not None
-        name = json.loads((folder / "job.json").read_text())["dataset"]["name"]
-        try:
-            dataset = Registry.discover().find("dataset", name).load()
-        except PluginError:
-            return True
-        return bool(getattr(dataset, "real_people", True))
 
     def has_head(self, row: pd.Series[Any]) -> bool:
         """Whether there is anything to draw."""

@@ -106,19 +106,26 @@ def choose(kind: str, text: str, registry: Registry) -> Chosen:
     Raises:
         SuiteError: it is unknown, or its parameters are wrong.
     """
-    reader = _SuiteReader(YamlSource(f"{kind}s: [{{{text}}}]" if ":" in text else f"{kind}s: [{text}]", Path(text)))
+    key = _key(kind)
+    use = f"{{{text}}}" if ":" in text else text
+    reader = _SuiteReader(YamlSource(f"{key}: {use}" if kind == "dataset" else f"{key}: [{use}]", Path(text)))
     reader.problems += reader.source.problems
     data = reader.source.data
-    uses = data.get(f"{kind}s") if isinstance(data, dict) else None
+    uses = data.get(key) if isinstance(data, dict) else None
     chosen = () if reader.problems else reader._choose(registry, kind, uses, Path.cwd())
     if len(chosen) > 1:
-        reader._problem(f"name one {kind}, with one value per parameter", (f"{kind}s", 0))
+        reader._problem(f"name one {kind}, with one value per parameter", (key, 0))
     if reader.problems or not chosen:
         keys = [problem.key.rpartition(".")[2] for problem in reader.problems]
         said = zip(keys, reader.problems, strict=True)
         wrong = "; ".join(f"{key}: {p.message}" if key.isidentifier() else p.message for key, p in said)
         raise SuiteError(f"{kind} {text!r}: {wrong or 'nothing is named'}")
     return chosen[0]
+
+
+def _key(kind: str) -> str:
+    """Where a suite names plug-ins of a kind: it has one dataset, and several of all else."""
+    return kind if kind == "dataset" else f"{kind}s"
 
 
 @dataclass
@@ -186,7 +193,7 @@ class _SuiteReader:
 
     def _choose(self, registry: Registry, kind: str, value: Any, folder: Path) -> tuple[Chosen, ...]:
         """Plug-ins of one kind, sweeps expanded; what is wrong is noted and left out."""
-        key = kind if kind == "dataset" else f"{kind}s"
+        key = _key(kind)
         uses = [((key,), value)] if kind == "dataset" else [((key, i), use) for i, use in enumerate(_listed(value))]
         chosen: list[Chosen] = []
         for where, use in uses:

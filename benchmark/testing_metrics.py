@@ -54,8 +54,7 @@ def _faces() -> dict[str, Images]:
 def check_metric(metric: Metric) -> Iterator[Check]:
     """Try a metric on toy heads, rule by rule.
 
-    A metric whose value does not depend on which of two images is the original says `symmetric = True` on its class,
-    and is held to it.
+    A metric that says it is `symmetric` is held to it.
 
     Yields:
         one check per rule, as soon as it is known. When the first fails the others are not tried.
@@ -76,7 +75,7 @@ def check_metric(metric: Metric) -> Iterator[Check]:
     yield Check(MASK, found(lambda: _ignores_mask(metric)))
     yield Check(EMPTY, found(lambda: _something_of_nothing(metric)))
     yield Check(CONSTANT, found(lambda: _infinite(metric)))
-    if getattr(metric, "symmetric", False):
+    if metric.symmetric:
         yield Check(SYMMETRIC, found(lambda: _lopsided(metric)))
     else:
         yield Check(SYMMETRIC, skipped="it does not say `symmetric = True`")

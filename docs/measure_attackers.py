@@ -19,8 +19,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from refbench.attack_figures import Attack, Attacks, Estimate, attack_figures
+from refbench.attack_figures import Attack, Attacks, attack_figures
 from refbench.results import Run, find_runs, load_run
+from refbench.statistics import Estimate
 from refbench.store import Store, default_store
 
 DOCUMENT = Path(__file__).with_name("attackers.md")

@@ -17,6 +17,8 @@ class Metric(Plugin, ABC):
 
     ceiling: ClassVar[float] = 1.0
     """The score of an image against itself."""
+    symmetric: ClassVar[bool] = False
+    """Whether it gives the same with original and candidate exchanged."""
 
     @abstractmethod
     def score(self, reference: Images, candidate: Images, region: Region) -> NDArray[np.float64]:

@@ -14,8 +14,8 @@ from rich.console import Console
 
 from refbench.curves import Curve, curve_table, training_curves, write_chart
 from refbench.errors import StoreError
-from refbench.plot_curves import draw_curves
-from refbench.plot_style import COLOURS
+from refbench.plots.curves import draw_curves
+from refbench.plots.style import COLOURS
 from refbench.results import Run
 from refbench.store import Store
 

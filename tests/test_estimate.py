@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from conftest import Workplace
 
-from refbench.cli_plan import duration, estimate_lines
+from refbench.commands.plan import duration, estimate_lines
 from refbench.estimate import Estimate, Expected, estimate
 from refbench.explain import explain
 from refbench.plan import Plan, build_plan

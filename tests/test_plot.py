@@ -12,11 +12,11 @@ import pytest
 from conftest import Workplace
 
 from refbench.errors import RefbenchError
-from refbench.plot import write_plots
-from refbench.plot_pictures import Scan, ranked_scans, typical_scans
-from refbench.plot_scores import draw_dose, draw_learning, draw_sites, draw_traces
-from refbench.plot_series import Attack, strongest_attacks, sweeps
-from refbench.plot_style import short_names
+from refbench.plots.figures import write_plots
+from refbench.plots.pictures import Scan, ranked_scans, typical_scans
+from refbench.plots.scores import draw_dose, draw_learning, draw_sites, draw_traces
+from refbench.plots.series import Attack, strongest_attacks, sweeps
+from refbench.plots.style import short_names
 from refbench.results import Run, load_run
 from refbench.store import Store
 

@@ -184,9 +184,9 @@ def test_what_does_not_exist_is_a_mistake_in_the_command(workplace: Workplace) -
     assert unknown.returncode == 2
     assert "blurr" in unknown.stderr
     assert "Traceback" not in unknown.stderr
-    kind = workplace.refbench("check", "metric", "ssim")
+    kind = workplace.refbench("check", "metrics", "ssim")
     assert kind.returncode == 2
-    assert "there are for: anonymizer, attacker" in kind.stderr
+    assert "did you mean 'metric'?" in kind.stderr
 
 
 @pytest.mark.slow

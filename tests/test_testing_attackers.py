@@ -13,8 +13,6 @@ from conftest import Workplace
 
 from refbench import testing_attackers
 from refbench.attackers.base import Attacker, Needs, Reconstructor, TrainingContext
-from refbench.errors import PluginError
-from refbench.metrics.base import Metric
 from refbench.plugin import param
 from refbench.testing import assert_conforms, check, remark
 from refbench.testing_attackers import (
@@ -331,15 +329,6 @@ def test_what_shuffled_pairs_may_give_is_an_average_face(monkeypatch: pytest.Mon
     assert testing_attackers._knows_people(Nearer(part=0)) == ""
     assert testing_attackers._knows_people(Nearer(part=0.04)) == "", "8 % of the error may be gone"
     assert "44% closer" in testing_attackers._knows_people(Nearer(part=0.25))
-
-
-def test_there_are_no_checks_for_metrics() -> None:
-    class Blind(Metric):
-        def score(self, reference: Images, candidate: Images, region: Any) -> Any:
-            return np.ones(len(reference))
-
-    with pytest.raises(PluginError, match="anonymizers and attackers"):
-        check(Blind())
 
 
 def test_commands_that_name_nothing(workplace: Workplace) -> None:

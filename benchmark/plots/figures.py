@@ -9,15 +9,16 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from refbench import plot_pictures, plot_scores
 from refbench.curves import training_curves
 from refbench.errors import RefbenchError
 from refbench.leaderboard import View, default_view
-from refbench.plot_curves import draw_curves
-from refbench.plot_series import Attack, strongest_attacks, sweeps
-from refbench.plot_style import save, style
+from refbench.plots import pictures, scores
+from refbench.plots.curves import draw_curves
+from refbench.plots.series import Attack, strongest_attacks, sweeps
+from refbench.plots.style import save, style
 from refbench.registry import closest
 from refbench.results import Run
+from refbench.run_jobs import shows_real_people
 from refbench.store import Store
 
 if TYPE_CHECKING:
@@ -86,19 +87,19 @@ def drawings(
     if not attacks:
         left_out.append(f"traces, differences of sites, pictures: no attack has a {view.by} in {region}")
     for number, attack in enumerate(attacks, start=1):
-        yield Drawing(_file("traces", number, attack), partial(plot_scores.draw_traces, run, attack, region, metrics))
+        yield Drawing(_file("traces", number, attack), partial(scores.draw_traces, run, attack, region, metrics))
     if attacks:
-        yield Drawing("sites", partial(plot_scores.draw_sites, run, attacks, region, metrics))
+        yield Drawing("sites", partial(scores.draw_sites, run, attacks, region, metrics))
     doses = sweeps(run.cells, "anonymizer")
     for number, sweep in enumerate(doses, start=1):
         name = f"dose_{number:02}_{sweep.name}_{sweep.parameter}"
-        yield Drawing(name, partial(plot_scores.draw_dose, run, sweep, region, metrics))
+        yield Drawing(name, partial(scores.draw_dose, run, sweep, region, metrics))
     if not doses:
         left_out.append("dose and response: no two anonymizers differ in one number only")
     shares = [sweep for sweep in sweeps(run.cells, "attacker") if sweep.parameter == "share"]
     for number, sweep in enumerate(shares, start=1):
         name = f"learning_{number:02}_{sweep.name}"
-        yield Drawing(name, partial(plot_scores.draw_learning, run, sweep, region, metrics))
+        yield Drawing(name, partial(scores.draw_learning, run, sweep, region, metrics))
     if not shares:
         left_out.append("learning curves: no attacker was trained on several shares of the people (`share`)")
     curves = [curve for curve in training_curves(run, store) if curve.points]
@@ -114,8 +115,8 @@ def drawings(
 def _pictures(
     run: Run, store: Store, attacks: list[Attack], region: str, by: str, left_out: list[str], *, faces: bool
 ) -> Iterator[Drawing]:
-    album = plot_pictures.Album.open(run, store)
-    real = album.real_people()
+    album = pictures.Album.open(run, store)
+    real = shows_real_people(album.keys, store)
     if real and not faces:
         left_out.append(
             "typical results, all slices: they would show faces of real people, or of people unknown here; "
@@ -124,11 +125,11 @@ def _pictures(
         return
     for number, attack in enumerate(attacks, start=1):
         scans = album.scans(attack, region, by)
-        typical = plot_pictures.typical_scans(scans)
-        draw = partial(plot_pictures.draw_typical, album, attack, typical, by, real)
+        typical = pictures.typical_scans(scans)
+        draw = partial(pictures.draw_typical, album, attack, typical, by, real)
         yield Drawing(_file("typical", number, attack), draw)
-        for rank, scan in plot_pictures.ranked_scans(scans).items():
-            draw_all = partial(plot_pictures.draw_slices, album, attack, rank, scan, by, real)
+        for rank, scan in pictures.ranked_scans(scans).items():
+            draw_all = partial(pictures.draw_slices, album, attack, rank, scan, by, real)
             yield Drawing(f"{_file('slices', number, attack)}_{rank}", draw_all)
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Optional
 import typer
 from rich.text import Text
 
-from refbench.cli_common import StoreOption, output
+from refbench.commands.common import StoreOption, output
 from refbench.store import Store, default_store
 
 

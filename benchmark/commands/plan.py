@@ -10,7 +10,7 @@ import typer
 from rich.filesize import decimal
 from rich.text import Text
 
-from refbench.cli_common import StoreOption, SuiteArgument, output
+from refbench.commands.common import StoreOption, SuiteArgument, output
 from refbench.errors import DataError
 from refbench.store import Store, default_store
 

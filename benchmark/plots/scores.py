@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from refbench.plot_series import BASELINE, Attack, Sweep, mean_interval, people, select
-from refbench.plot_style import COLOURS, DASHES, MARKERS, RECONSTRUCTED, RELEASED, new_figure, short_names
+from refbench.plots.series import BASELINE, Attack, Sweep, mean_interval, people, select
+from refbench.plots.style import COLOURS, DASHES, MARKERS, RECONSTRUCTED, RELEASED, new_figure, short_names
 from refbench.results import Run
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Optional
 import typer
 from rich.text import Text
 
-from refbench.cli_common import FAILURES, PluginOption, StoreOption, errors, output
+from refbench.commands.common import FAILURES, PluginOption, StoreOption, errors, output
 from refbench.registry import Registry
 from refbench.store import Store, default_store
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from refbench.plot_style import COLOURS, DASHES, new_figure, short_names
+from refbench.plots.style import COLOURS, DASHES, new_figure, short_names
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

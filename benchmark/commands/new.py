@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from refbench.cli_common import output
+from refbench.commands.common import output
 
 
 def new(

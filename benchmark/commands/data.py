@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, Optional
 import typer
 from rich.text import Text
 
-from refbench.cli_common import FAILURES, INTERRUPTED, errors, output
+from refbench.commands.common import FAILURES, INTERRUPTED, errors, output
 from refbench.datasets.ixi_source import ARCHIVE, ARCHIVE_BYTES, LICENCE, PAGE, SOURCE, SPREADSHEET, SUBJECTS
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import Annotated, Optional
 
 import typer
 
-from refbench.cli_common import StoreOption, output
+from refbench.commands.common import StoreOption, output
 from refbench.errors import SuiteError
 from refbench.registry import closest
 from refbench.store import default_store

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 import typer
 from rich.text import Text
 
-from refbench.cli_common import INTERRUPTED, StoreOption, SuiteArgument, errors, output
+from refbench.commands.common import INTERRUPTED, StoreOption, SuiteArgument, errors, output
 from refbench.errors import RefbenchError, SuiteError
 from refbench.registry import closest
 from refbench.store import Store, default_store

@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from refbench.datasets.base import scan_name
-from refbench.errors import PluginError, StoreError
-from refbench.plot_series import Attack, select
-from refbench.plot_style import new_figure
-from refbench.registry import Registry
+from refbench.plots.series import Attack, select
+from refbench.plots.style import new_figure
 from refbench.results import Run
+from refbench.run_jobs import WARNING, job_keys
 from refbench.slice_storage import decode
 from refbench.store import Store
 from refbench.types import Images
@@ -26,8 +25,6 @@ if TYPE_CHECKING:
 ROWS = ("original", "released", "reconstructed")
 ACROSS = 7
 """Slices side by side."""
-
-WARNING = "faces of real people: for local use only"
 
 
 @dataclass(frozen=True)
@@ -60,23 +57,7 @@ class Album:
         Raises:
             StoreError: its list of jobs cannot be read.
         """
-        file = run.folder / "jobs.json"
-        try:
-            return cls(run, store, json.loads(file.read_text()))
-        except (OSError, ValueError) as error:
-            raise StoreError(f"{file} cannot be read ({error}); run the suite again") from error
-
-    def real_people(self) -> bool:
-        """Whether somebody's face may be seen; what cannot be looked up, or is of no dataset known here, may be one."""
-        names = set()
-        for label, key in self.keys.items():
-            if label.startswith("head ") and self.store.has(key):
-                names.add(json.loads((self.store.folder(key) / "job.json").read_text())["dataset"]["name"])
-        try:
-            datasets = [Registry.discover().find("dataset", name).load() for name in names]
-        except PluginError:
-            return True
-        return not datasets or any(getattr(dataset, "real_people", True) for dataset in datasets)
+        return cls(run, store, job_keys(run))
 
     def images(self, attack: Attack, scan: Scan) -> dict[str, Images] | None:
         """Original, released and reconstructed slices [count, h, w]; None where the store has them no more."""

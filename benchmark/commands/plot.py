@@ -8,7 +8,7 @@ from typing import Annotated, Optional
 import typer
 from rich.text import Text
 
-from refbench.cli_common import StoreOption, output
+from refbench.commands.common import StoreOption, output
 from refbench.store import Store, default_store
 
 
@@ -20,7 +20,7 @@ def plot(
     faces: Annotated[bool, typer.Option("--faces", help="Draw real people, too: for local use only.")] = False,
 ) -> None:
     """Draw the founding paper's figures of a run as PNG and SVG: traces, sites, doses, curves, pictures of phantoms."""
-    from refbench.plot import FOLDER, write_plots
+    from refbench.plots.figures import FOLDER, write_plots
     from refbench.results import find_runs, load_run
 
     place = Store((store or default_store()).absolute())

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.text import Text
 
-from refbench.cli_common import FAILURES, PluginOption, errors, output
+from refbench.commands.common import FAILURES, PluginOption, errors, output
 from refbench.registry import KINDS, Registry, closest
 
 
@@ -28,7 +28,7 @@ def check(
     if kind not in KINDS:
         raise PluginError(f"there are no checks for the kind {kind!r}{closest(kind, KINDS)}")
     registry = Registry.discover(plugin or ())
-    chosen = _dataset(name, registry) if kind == "dataset" else choose(kind, name, registry)
+    chosen = choose(kind, name, registry)
     if chosen.plugin.missing():
         raise Unavailable(f"{chosen.label}: {chosen.plugin.missing()}")
     broken = 0
@@ -41,31 +41,3 @@ def check(
         errors.print(Text(f"{chosen.label} breaks {broken} rule(s)"), soft_wrap=True)
         raise typer.Exit(FAILURES)
     output.print(Text(f"{chosen.label} keeps them all. {testing.remark(chosen.plugin)}".rstrip()), soft_wrap=True)
-
-
-def _dataset(text: str, registry: Registry) -> Any:
-    """A dataset, named as in a suite; relative paths start here.
-
-    Raises:
-        SuiteError: the text names none, or its parameters are wrong. PluginError: it is unknown.
-    """
-    import yaml
-    from pydantic import ValidationError
-
-    from refbench.errors import SuiteError
-    from refbench.suite import Chosen
-
-    try:
-        use = yaml.safe_load(text)
-    except yaml.YAMLError:
-        use = None
-    name, params = next(iter(use.items())) if isinstance(use, dict) and len(use) == 1 else (use, {})
-    if not isinstance(name, str) or not isinstance(params, dict):
-        raise SuiteError(f"dataset {text!r}: name it as in a suite, `phantom` or 'folder: {{path: data}}'")
-    entry = registry.find("dataset", name)
-    try:
-        plugin = entry.load().model_validate(params)
-    except ValidationError as error:
-        wrong = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
-        raise SuiteError(f"dataset {text!r}: {wrong}") from error
-    return Chosen("dataset", name, plugin, entry.origin)

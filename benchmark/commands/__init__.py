@@ -1,0 +1,1 @@
+"""The commands of `refbench`, by what they are about."""
