@@ -15,7 +15,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from refbench.anonymize_head import HeadRecord, Method, anonymize_file, write_record
-from refbench.engine import warm_server
+from refbench.engines.local import warm_server
 from refbench.errors import RefbenchError
 from refbench.nifti_tree import HeadFile
 from refbench.registry import plugin_module

@@ -7,7 +7,8 @@ import time
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from refbench.engine import Listener, LocalEngine, warm_server
+from refbench.engines.base import Engine, Listener
+from refbench.engines.local import LocalEngine
 from refbench.job import LASTING, Job
 from refbench.plan import Plan, build_plan
 from refbench.provenance import environment
@@ -70,7 +71,7 @@ def execute(
         slots = slots or os.cpu_count() or 1
         cards = suite.file.training.gpus
         engine = LocalEngine(store, suite.file.limits, suite.plugin_files, progress, slots, cards)
-        plan = _run_stages(plan, engine, progress, kinds)
+        plan = _run_stages(plan, engine, store, progress, kinds)
         jobs = list(plan.jobs())
     info = {
         "suite": suite.name,
@@ -88,11 +89,11 @@ def execute(
     return Outcome(write_results(plan, store, info), len(jobs), cached, failures)
 
 
-def _run_stages(plan: Plan, engine: LocalEngine, progress: Progress, kinds: set[str]) -> Plan:
+def _run_stages(plan: Plan, engine: Engine, store: Store, progress: Progress, kinds: set[str]) -> Plan:
     """Run stage after stage; after each the plan is made anew, since it depends on what failed."""
-    suite, store = plan.suite, engine.store
+    suite = plan.suite
     stages = plan.stages()
-    with warm_server(kinds, deep="train" in kinds and any(stage.deep and stage.shards for stage in stages)):
+    with engine.ready(kinds, deep="train" in kinds and any(stage.deep and stage.shards for stage in stages)):
         for number in range(len(stages)):
             stage = plan.stages()[number]
             waiting = [[job for job in shard if _open(job, store)] for shard in stage.shards]

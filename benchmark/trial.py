@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from refbench.engine import Listener, LocalEngine, warm_server
+from refbench.engines.base import Listener
+from refbench.engines.local import LocalEngine, warm_server
 from refbench.job import Job
 from refbench.plan import Plan
 from refbench.store import Store

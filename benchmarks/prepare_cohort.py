@@ -15,7 +15,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from refbench.engine import LocalEngine, warm_server
+from refbench.engines.local import LocalEngine, warm_server
 from refbench.plan import build_plan
 from refbench.progress import ConsoleProgress
 from refbench.store import Store

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from refbench import engine as engine_module
-from refbench.engine import LocalEngine
+from refbench.engines import local as engine_module
+from refbench.engines.local import LocalEngine
 from refbench.errors import SuiteError
 from refbench.job import Job
 from refbench.store import Store

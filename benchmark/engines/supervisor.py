@@ -1,0 +1,135 @@
+"""Runs one job in a process of its own, on this machine, within its limits, and sees that it leaves a record."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import BaseContext
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from tempfile import gettempdir
+from typing import Any
+
+from refbench.errors import StoreError
+from refbench.job import Assignment, Job, Status
+from refbench.store import Store
+from refbench.suite_file import Limits
+from refbench.worker import LOG_NAME, NO_SPACE, work
+
+LOG_TAIL_LINES = 20
+GRACE_SECONDS = 5.0
+"""Between asking a process group to end (TERM) and ending it (KILL)."""
+
+Progressed = Callable[[int, int, dict[str, float]], None]
+
+
+@dataclass(frozen=True)
+class Supervisor:
+    """Starts jobs in new processes and watches them.
+
+    Attributes:
+        context: how processes are started. stop: once set, running jobs are ended as cancelled.
+    """
+
+    store: Store
+    limits: Limits
+    plugin_files: tuple[Path, ...]
+    context: BaseContext
+    stop: threading.Event = field(default_factory=threading.Event)
+
+    def run(self, job: Job, device: str, threads: int, progressed: Progressed) -> dict[str, Any]:
+        """Run a job to its end; returns its record, as it stands in the store.
+
+        Raises:
+            StoreError: there was no space for its result.
+        """
+        assignment = Assignment(job, self.store.root, self.plugin_files, device, threads, self.limits.memory_gb)
+        started = time.time()
+        ours, theirs = self.context.Pipe()
+        process = self.context.Process(target=work, args=(assignment, theirs))  # type: ignore[attr-defined]
+        process.start()
+        theirs.close()
+        try:
+            killed = self._watch(process, ours, progressed)
+        finally:
+            ours.close()
+        record = self.store.status(job.key)
+        if record is None:
+            if process.exitcode == NO_SPACE:
+                self._clear(job)
+                raise StoreError(
+                    f"{job.label}: there was no space left to write its result. What finished is kept in "
+                    f"{self.store.root}: make room there and in {gettempdir()}; the same command goes on from there."
+                )
+            status, error = killed or _death(process.exitcode)
+            record = {"status": status, "error": error, "label": job.label, "started": started,
+                      "seconds": time.time() - started, "log": self._log_tail(job)}  # fmt: skip
+            if status != "cancelled":
+                self.store.fail(job.key, record)
+        if record["status"] != "ok":
+            self._clear(job)
+        return record
+
+    def _clear(self, job: Job) -> None:
+        if job.kind != "train":  # a training's checkpoints are worth keeping
+            shutil.rmtree(self.store.scratch(job.key), ignore_errors=True)
+
+    def _watch(self, process: BaseProcess, connection: Connection, progressed: Progressed) -> tuple[Status, str] | None:
+        """Wait for the end of a process, pass its progress on, and end it when its time is over."""
+        deadline = time.monotonic() + 60 * self.limits.minutes
+        killed: tuple[Status, str] | None = None
+        talking = True
+        while process.is_alive():
+            wait([process.sentinel, *([connection] if talking else [])], timeout=0.1)
+            while talking and connection.poll():
+                try:
+                    _, done, total, losses = connection.recv()
+                except (EOFError, OSError):
+                    talking = False
+                else:
+                    progressed(done, total, losses)
+            if killed is not None:
+                if time.monotonic() > deadline:
+                    _signal_group(process, signal.SIGKILL)
+                continue
+            if self.stop.is_set():
+                killed = ("cancelled", "stopped by the user")
+            elif time.monotonic() > deadline:
+                killed = ("timed out", f"ran past {self.limits.minutes:g} minutes; raise limits.minutes in the suite")
+            if killed:
+                deadline = time.monotonic() + GRACE_SECONDS
+                _signal_group(process, signal.SIGTERM)
+        process.join()
+        _signal_group(process, signal.SIGKILL)  # whatever it started and left
+        return killed
+
+    def _log_tail(self, job: Job) -> list[str]:
+        try:
+            text = (self.store.scratch(job.key) / LOG_NAME).read_text(errors="replace")
+        except OSError:
+            return []
+        return text.splitlines()[-LOG_TAIL_LINES:]
+
+
+def _signal_group(process: BaseProcess, number: signal.Signals) -> None:
+    assert process.pid is not None
+    try:
+        os.killpg(process.pid, number)
+    except (ProcessLookupError, PermissionError):
+        if process.is_alive():  # it has not made its group yet
+            process.kill()
+
+
+def _death(exit_code: int | None) -> tuple[Status, str]:
+    if exit_code is not None and exit_code < 0:
+        name = signal.Signals(-exit_code).name
+        if name == "SIGKILL":
+            return "out of memory", "killed by the system (SIGKILL), most likely because memory was full"
+        return "crashed", f"killed by {name}"
+    return "crashed", f"its process ended with exit code {exit_code} and left no result"
