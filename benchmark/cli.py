@@ -12,7 +12,7 @@ import typer
 from rich.text import Text
 
 from refbench import __version__
-from refbench.commands import anonymizers, attackers, check, compare, data, differences, new, plan, plot
+from refbench.commands import anonymizers, attackers, check, compare, data, differences, job, new, plan, plot
 from refbench.commands.common import CANNOT, FAILURES, INTERRUPTED, OK, StoreOption, SuiteArgument, errors, output
 from refbench.errors import RefbenchError, SuiteError
 from refbench.full_disk import says_full
@@ -159,6 +159,7 @@ def schema() -> None:
 
 for command in (
     plan.plan,
+    job.job,
     anonymizers.anonymize,
     anonymizers.qc,
     attackers.curves,

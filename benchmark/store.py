@@ -2,6 +2,7 @@
 
     STORE/objects/ab/abcdef.../   result of a job that ended well: its files, job.json, status.json
     STORE/failures/ab/abcdef....json   how a job ended otherwise
+    STORE/jobs/ab/abcdef....json  a job that other processes than the runner's may run, until it has ended well
     STORE/scratch/abcdef.../      while a job runs: its unfinished result, and checkpoints that survive a kill
     STORE/runs/NAME/              tables of a run
     STORE/file_hashes.json        contents of data files already read once
@@ -78,6 +79,10 @@ class Store:
         """Where a running job keeps what must survive a kill."""
         return self.root / "scratch" / key
 
+    def job_file(self, key: str) -> Path:
+        """Where an open job is left for other processes, see `refbench.job_file`."""
+        return self.root / "jobs" / key[:2] / f"{key}.json"
+
     def has(self, key: str) -> bool:
         """Whether this job ended well."""
         return (self.folder(key) / "status.json").exists()
@@ -118,6 +123,7 @@ class Store:
             if not self.has(job.key):  # else somebody was faster, with the same bytes
                 raise
         self.forget_failure(job.key)
+        self.job_file(job.key).unlink(missing_ok=True)
         shutil.rmtree(self.scratch(job.key), ignore_errors=True)
 
     def fail(self, key: str, record: Mapping[str, Any]) -> None:
@@ -154,6 +160,17 @@ class Store:
                 yield
                 path.unlink(missing_ok=True)
                 return
+
+    def held(self, key: str) -> bool:
+        """Whether a living process holds this job now."""
+        try:
+            with (self.root / "scratch" / f"{key}.lock").open() as stream:
+                fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except FileNotFoundError:
+            return False
+        except BlockingIOError:
+            return True
+        return False
 
 
 class FileHashes:

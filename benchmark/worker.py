@@ -21,6 +21,7 @@ from refbench.jobs.task import Task
 from refbench.plugin import Plugin
 from refbench.provenance import environment, peak_memory_mb
 from refbench.registry import Registry
+from refbench.running import RUNNING_NAME, Running
 from refbench.store import Store
 
 REPORT_SECONDS = 0.5
@@ -50,7 +51,9 @@ def _work(assignment: Assignment, connection: Connection) -> None:
         _write_output_to(scratch / LOG_NAME)
         _limit(assignment)
         started = time.time()
-        status, error = _attempt(assignment, store, scratch, _reporter(connection))
+        running = Running(scratch / RUNNING_NAME, assignment, started)
+        status, error = _attempt(assignment, store, scratch, _reporter(connection, running))
+        running.ended()
         if status == "failed" and says_full(error):
             sys.exit(NO_SPACE)
         record = {
@@ -127,11 +130,12 @@ def run_job(
     importlib.import_module(f"refbench.jobs.{job.kind}").run(task)
 
 
-def _reporter(connection: Connection) -> Any:
+def _reporter(connection: Connection, running: Running) -> Any:
     last = 0.0
 
     def report(done: int, total: int, losses: dict[str, float]) -> None:
         nonlocal last
+        running.at(done, total, losses)
         if time.monotonic() - last >= REPORT_SECONDS or done == total:
             last = time.monotonic()
             try:

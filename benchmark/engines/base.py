@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Container, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
@@ -41,6 +42,11 @@ class Engine(Protocol):
             KeyboardInterrupt: the user asked to stop; running jobs are ended first, finished ones are kept.
             StoreError: the disk is full; likewise.
         """
+
+
+def one_thread_each() -> None:
+    """Jobs run side by side: the libraries of processes that are started from here use one thread unless asked."""
+    os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"))
 
 
 def run_shard(
