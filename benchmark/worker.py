@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import shutil
+import signal
 import sys
 import threading
 import time
@@ -32,6 +33,7 @@ NO_SPACE = 28
 
 def work(assignment: Assignment, connection: Connection) -> None:
     """Entry point of a job's process. The other end of `connection` gets ("progress", done, total, losses)."""
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a parent that was forked has its own way with it
     os.setsid()  # a group of its own: Ctrl-C in the terminal reaches the runner alone, and a kill reaches all of us
     threading.Thread(target=_end_with_runner, args=(connection,), daemon=True).start()
     try:

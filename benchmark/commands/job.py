@@ -18,9 +18,12 @@ def job(
         "auto"
     ),
     threads: Annotated[int, typer.Option(min=1, help="Threads of one job")] = 1,
+    only_open: Annotated[bool, typer.Option("--open", help="Leave jobs alone that have failed already")] = False,
 ) -> None:
     """Run jobs that a run left open, here and now, one after another. Engines call this; by hand it shows a failure."""
     import multiprocessing
+    import signal
+    import threading
 
     from refbench.engines.base import one_thread_each, run_shard
     from refbench.engines.supervisor import Supervisor
@@ -29,14 +32,21 @@ def job(
     from refbench.worker import NO_SPACE
 
     one_thread_each()
+    stop = threading.Event()  # a scheduler that wants its machine back says so: what runs then leaves no record
+    signal.signal(signal.SIGTERM, lambda number, frame: stop.set())
+    if len(keys) > 1:  # what jobs import is imported once: all of them are forked from here
+        import refbench.jobs.preload  # noqa: F401
     place = Store(store or default_store())
     ended: list[dict[str, Any]] = []
     for key in keys:
+        if stop.is_set():
+            break
         if place.has(key):
             continue
         left = read_job(place, key)
-        place.forget_failure(left.job.key)
-        supervisor = Supervisor(place, left.limits, left.plugin_files, multiprocessing.get_context("fork"))
+        if not only_open:
+            place.forget_failure(left.job.key)
+        supervisor = Supervisor(place, left.limits, left.plugin_files, multiprocessing.get_context("fork"), stop)
 
         def run(one: Any, left: Any = left, supervisor: Supervisor = supervisor) -> dict[str, Any]:
             chosen = _device(device, one)
@@ -54,6 +64,8 @@ def job(
         (output if record["status"] == "ok" else errors).print(Text(text), soft_wrap=True)
         for line in record.get("log", ()):
             errors.print(Text(f"  {line}"), soft_wrap=True)
+    if stop.is_set():
+        raise typer.Exit(INTERRUPTED)
     if any(record["status"] != "ok" for record in ended):
         raise typer.Exit(FAILURES)
 
