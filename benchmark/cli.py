@@ -12,7 +12,7 @@ import typer
 from rich.text import Text
 
 from refbench import __version__
-from refbench.commands import anonymizers, attackers, check, compare, data, differences, job, new, plan, plot
+from refbench.commands import anonymizers, attackers, check, compare, data, differences, job, new, plan, plot, status
 from refbench.commands.common import CANNOT, FAILURES, INTERRUPTED, OK, StoreOption, SuiteArgument, errors, output
 from refbench.errors import RefbenchError, SuiteError
 from refbench.full_disk import says_full
@@ -83,9 +83,9 @@ def _print_failures(failures: list[dict[str, Any]]) -> None:
     for record in failures:
         if record["status"] != "blocked":
             alike.setdefault((record["status"], record["error"]), []).append(record["label"])
-    for (status, error), labels in list(alike.items())[:10]:
+    for (how, error), labels in list(alike.items())[:10]:
         more = f" and {len(labels) - 1} more" if len(labels) > 1 else ""
-        errors.print(Text(f"  ✗ {labels[0]}{more}: {status}: {error}"), soft_wrap=True)
+        errors.print(Text(f"  ✗ {labels[0]}{more}: {how}: {error}"), soft_wrap=True)
     errors.print("What finished is kept and in the tables; `--retry` tries the failed jobs again.")
 
 
@@ -159,6 +159,7 @@ def schema() -> None:
 
 for command in (
     plan.plan,
+    status.status,
     job.job,
     anonymizers.anonymize,
     anonymizers.qc,

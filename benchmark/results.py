@@ -7,6 +7,7 @@ A run's folder holds plain tables and no images:
     subjects.csv     one row per scan x anonymizer: part of the split, outcome of the anonymization
     split.csv        one row per subject of the dataset: site, part (empty: left out), and what is to be said
     suite.yaml       as it was run; run.json: when, on what, with which versions; jobs.json: label to key
+    plan.json        while it is made, too: its jobs and cells, see `refbench.run_status`
 """
 
 from __future__ import annotations
@@ -93,16 +94,20 @@ def load_run(folder: Path) -> Run:
         raise RefbenchError(f"{folder} is not the folder of a run: {error}") from error
 
 
-def find_runs(store: Path, names: Sequence[str]) -> list[Path]:
+def find_runs(store: Path, names: Sequence[str], *, finished: bool = True) -> list[Path]:
     """Folders of runs by name, by the beginning of a name, or by path; the latest run if no name is given.
+
+    Not `finished`: of all runs that have begun.
 
     Raises:
         RefbenchError: there is no such run; the message lists those there are.
     """
-    known = sorted((store / "runs").glob("*/run.json"), key=lambda path: path.stat().st_mtime)
+    marker = "run.json" if finished else "plan.json"
+    known = sorted((store / "runs").glob(f"*/{marker}"), key=lambda path: path.stat().st_mtime)
     folders = [path.parent for path in known]
     if not folders and not names:
-        raise RefbenchError(f"no finished run in {store}; make one with `refbench run SUITE`, or name another --store")
+        kind = "finished run" if finished else "run"
+        raise RefbenchError(f"no {kind} in {store}; make one with `refbench run SUITE`, or name another --store")
     if not names:
         return folders[-1:]
     found = []
@@ -110,7 +115,7 @@ def find_runs(store: Path, names: Sequence[str]) -> list[Path]:
         matching = [folder for folder in folders if folder.name == name] or [
             folder for folder in folders if folder.name.startswith(name)
         ]
-        if (Path(name) / "run.json").exists():
+        if (Path(name) / marker).exists():
             matching = [Path(name)]
         if not matching:
             there = ", ".join(folder.name for folder in folders) or "none yet"

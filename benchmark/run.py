@@ -13,6 +13,7 @@ from refbench.job import LASTING, Job
 from refbench.plan import Plan, build_plan
 from refbench.provenance import environment
 from refbench.results import Run, write_results
+from refbench.run_status import attended, write_plan
 from refbench.store import Store
 from refbench.suite import Suite
 
@@ -71,8 +72,11 @@ def execute(
         slots = slots or os.cpu_count() or 1
         cards = suite.file.training.gpus
         engine = LocalEngine(store, suite.file.limits, suite.plugin_files, progress, slots, cards)
-        plan = _run_stages(plan, engine, store, progress, kinds)
+        with attended(suite, store):
+            write_plan(plan, store, started)
+            plan = _run_stages(plan, engine, store, progress, kinds, started)
         jobs = list(plan.jobs())
+    write_plan(plan, store, started)
     info = {
         "suite": suite.name,
         "description": suite.file.description,
@@ -89,7 +93,7 @@ def execute(
     return Outcome(write_results(plan, store, info), len(jobs), cached, failures)
 
 
-def _run_stages(plan: Plan, engine: Engine, store: Store, progress: Progress, kinds: set[str]) -> Plan:
+def _run_stages(plan: Plan, engine: Engine, store: Store, progress: Progress, kinds: set[str], started: float) -> Plan:
     """Run stage after stage; after each the plan is made anew, since it depends on what failed."""
     suite = plan.suite
     stages = plan.stages()
@@ -102,6 +106,7 @@ def _run_stages(plan: Plan, engine: Engine, store: Store, progress: Progress, ki
                 progress.stage(stage.name, sum(map(len, waiting)))
                 engine.run(waiting, deep=len(stage.shards) if stage.deep else 0)
                 plan = build_plan(suite, store, plan.cohort)
+                write_plan(plan, store, started)
     return plan
 
 
