@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import time
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from refbench.engines.base import Engine, Listener
-from refbench.engines.local import LocalEngine
+from refbench.engines.choose import make_engine
+from refbench.engines.options import HERE, EngineOptions
 from refbench.job import LASTING, Job
 from refbench.plan import Plan, build_plan
 from refbench.provenance import environment
@@ -42,7 +42,13 @@ class Outcome:
 
 
 def execute(
-    suite: Suite, store: Store, progress: Progress, *, retry: bool = False, slots: int | None = None
+    suite: Suite,
+    store: Store,
+    progress: Progress,
+    *,
+    engine: EngineOptions = HERE,
+    retry: bool = False,
+    slots: int | None = None,
 ) -> Outcome:
     """Run a suite to its tables; the same call again goes on where the last one ended.
 
@@ -50,12 +56,13 @@ def execute(
         suite: what to run.
         store: what is there already.
         progress: hears what happens.
+        engine: where jobs run; this machine if not given, whatever the suite says.
         retry: try jobs again that failed in a way they would meet again.
-        slots: jobs side by side; the number of cores if not given.
+        slots: jobs side by side on this machine; the number of cores if not given.
 
     Raises:
         DataError: the cohort cannot be listed or split.
-        SuiteError: a training wants more graphics cards than there are.
+        SuiteError: the engine cannot be had, or a training wants more graphics cards than there are.
         KeyboardInterrupt: stopped by the user; what has finished is kept.
     """
     started = time.time()
@@ -68,10 +75,8 @@ def execute(
     progress.planned(suite, len(jobs), cached)
     kinds = {job.kind for job in jobs if _open(job, store)}
     if kinds:
-        slots = slots or os.cpu_count() or 1
-        cards = suite.file.training.gpus
-        engine = LocalEngine(store, suite.file.limits, suite.plugin_files, progress, slots, cards)
-        plan = _run_stages(plan, engine, store, progress, kinds)
+        made = make_engine(engine, suite, store, progress, slots=slots)
+        plan = _run_stages(plan, made, store, progress, kinds)
         jobs = list(plan.jobs())
     info = {
         "suite": suite.name,
@@ -82,6 +87,7 @@ def execute(
         "slices": suite.file.slices.model_dump(mode="json"),
         "selection": {"metric": suite.judge.label, "region": suite.file.selection.region},
         "training": suite.file.training.model_dump(mode="json"),
+        "engine": {engine.name: engine.written()},
         "environment": environment(),
         "notes": list(plan.notes),
     }
