@@ -42,19 +42,25 @@ def run(
     suite: SuiteArgument,
     store: StoreOption = None,
     jobs: Annotated[Optional[int], typer.Option(min=1, help="Jobs side by side [default: one per core]")] = None,  # noqa: UP045
+    engine: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="Where jobs run: local or dask, alone or with options as in a suite [default: the suite's]"),
+    ] = None,
     retry: Annotated[bool, typer.Option("--retry", help="Try failed jobs again, too.")] = False,
 ) -> None:
     """Run a suite to its leaderboard. The same command again goes on where the last one ended."""
+    from refbench.engines.choose import chosen_engine
     from refbench.progress import ConsoleProgress
     from refbench.run import execute
     from refbench.suite import load_suite
 
     chosen = load_suite(suite)
+    where = chosen_engine(engine, chosen)
     place = Store(store or default_store())
     progress = ConsoleProgress(output)
     try:
         with progress:
-            outcome = execute(chosen, place, progress, retry=retry, slots=jobs)
+            outcome = execute(chosen, place, progress, engine=where, retry=retry, slots=jobs)
     except KeyboardInterrupt:
         errors.print(
             f"Stopped. {progress.finished} finished job(s) of this run are kept in {place.root}; "

@@ -47,7 +47,7 @@ class Run:
 
 def run_folder(suite: Suite, store: Store) -> Path:
     """One folder per suite and content of the suite: running it again continues in the same folder."""
-    meaning = suite.file.model_dump(mode="json", exclude={"description", "limits", "tolerances"})
+    meaning = suite.file.model_dump(mode="json", exclude={"description", "limits", "engine", "tolerances"})
     if (table := split_csv(suite)) is not None:  # what it says counts, not where it lies
         meaning["split"]["csv"] = FileHashes(store).digest(table)
     return store.root / "runs" / f"{suite.name}-{digest(meaning)[:8]}"

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import time
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from refbench.engines.base import Engine, Listener
-from refbench.engines.local import LocalEngine
+from refbench.engines.choose import make_engine
+from refbench.engines.options import HERE, EngineOptions
 from refbench.job import LASTING, Job
 from refbench.plan import Plan, build_plan
 from refbench.provenance import environment
@@ -43,7 +43,13 @@ class Outcome:
 
 
 def execute(
-    suite: Suite, store: Store, progress: Progress, *, retry: bool = False, slots: int | None = None
+    suite: Suite,
+    store: Store,
+    progress: Progress,
+    *,
+    engine: EngineOptions = HERE,
+    retry: bool = False,
+    slots: int | None = None,
 ) -> Outcome:
     """Run a suite to its tables; the same call again goes on where the last one ended.
 
@@ -51,12 +57,13 @@ def execute(
         suite: what to run.
         store: what is there already.
         progress: hears what happens.
+        engine: where jobs run; this machine if not given, whatever the suite says.
         retry: try jobs again that failed in a way they would meet again.
-        slots: jobs side by side; the number of cores if not given.
+        slots: jobs side by side on this machine; the number of cores if not given.
 
     Raises:
         DataError: the cohort cannot be listed or split.
-        SuiteError: a training wants more graphics cards than there are.
+        SuiteError: the engine cannot be had, or a training wants more graphics cards than there are.
         KeyboardInterrupt: stopped by the user; what has finished is kept.
     """
     started = time.time()
@@ -69,12 +76,10 @@ def execute(
     progress.planned(suite, len(jobs), cached)
     kinds = {job.kind for job in jobs if _open(job, store)}
     if kinds:
-        slots = slots or os.cpu_count() or 1
-        cards = suite.file.training.gpus
-        engine = LocalEngine(store, suite.file.limits, suite.plugin_files, progress, slots, cards)
+        made = make_engine(engine, suite, store, progress, slots=slots)
         with attended(suite, store):
             write_plan(plan, store, started)
-            plan = _run_stages(plan, engine, store, progress, kinds, started)
+            plan = _run_stages(plan, made, store, progress, kinds, started)
         jobs = list(plan.jobs())
     write_plan(plan, store, started)
     info = {
@@ -86,6 +91,7 @@ def execute(
         "slices": suite.file.slices.model_dump(mode="json"),
         "selection": {"metric": suite.judge.label, "region": suite.file.selection.region},
         "training": suite.file.training.model_dump(mode="json"),
+        "engine": {engine.name: engine.written()},
         "environment": environment(),
         "notes": list(plan.notes),
     }

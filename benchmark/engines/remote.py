@@ -93,7 +93,7 @@ class RemoteEngine(ABC):
             task.cancel()
 
     def _command(self, jobs: Sequence[Job], *, deep: bool) -> list[str]:
-        options = ["--open", "--store", str(self.store.root), "--device", "auto" if deep else "cpu"]
+        options = ["--store", str(self.store.root), "--device", "auto" if deep else "cpu", "--keep-failures"]
         return [sys.executable, "-m", "refbench", "job", *options, *(job.key for job in jobs)]
 
     def _follow(self, tasks: Sequence[Task]) -> None:

@@ -16,16 +16,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from submitit import SlurmExecutor
-from submitit.core.utils import FailedJobError, FailedSubmissionError
-from submitit.helpers import clean_env
-
 from refbench.engines.local import MOST_THREADS
 from refbench.engines.remote import RemoteEngine, Task
 from refbench.engines.slurm_options import SlurmOptions, TaskOptions
 from refbench.engines.slurm_queue import Queue, SlurmTask, cancel
 from refbench.engines.slurm_task import Start
-from refbench.errors import SuiteError
+from refbench.errors import EngineError
 from refbench.fingerprint import digest
 from refbench.job import Job
 from refbench.store import Store, write_atomically
@@ -42,7 +38,7 @@ class SlurmEngine(RemoteEngine):
         gpus: graphics cards of one training.
 
     Raises:
-        SuiteError: SLURM's commands are not here, or it refuses the tasks.
+        EngineError: SLURM's commands are not here, or it refuses the tasks.
     """
 
     options: SlurmOptions
@@ -114,8 +110,11 @@ def hand_in(
     """Hand in one array; returns the numbers of its tasks.
 
     Raises:
-        SuiteError: SLURM refuses it.
+        EngineError: SLURM refuses it.
     """
+    from submitit import SlurmExecutor
+    from submitit.core.utils import FailedJobError, FailedSubmissionError
+
     parameters: dict[str, Any] = {
         "job_name": task_name(store),
         "time": options.minutes,
@@ -142,7 +141,7 @@ def hand_in(
             return [job.job_id for job in executor.submit_array(list(starts))]
     except (FailedJobError, FailedSubmissionError) as error:
         said = " ".join(str(error).split())
-        raise SuiteError(
+        raise EngineError(
             f"SLURM refused the tasks: {said}. Change the options of `engine: slurm` accordingly"
         ) from error
 
@@ -151,11 +150,11 @@ def check_commands() -> None:
     """Look for SLURM's commands.
 
     Raises:
-        SuiteError: they are not here.
+        EngineError: they are not here.
     """
     lacking = [name for name in ("sbatch", "squeue", "scancel", "srun") if shutil.which(name) is None]
     if lacking:
-        raise SuiteError(
+        raise EngineError(
             f"the engine slurm needs SLURM's {', '.join(lacking)} here; "
             "run this on the cluster's login node, or choose another with --engine"
         )
@@ -177,6 +176,8 @@ def _keys(command: Sequence[str]) -> list[str]:
 @contextmanager
 def _own_environment() -> Iterator[None]:
     """Without what SLURM tells a task of itself: the runner may be one, and its tasks would take it for theirs."""
+    from submitit.helpers import clean_env
+
     kept = {name: os.environ[name] for name in ("SLURM_CONF",) if name in os.environ}
     with clean_env():
         os.environ.update(kept)

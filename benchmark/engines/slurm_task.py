@@ -6,11 +6,12 @@ import signal
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
-
-from submitit import JobEnvironment
-from submitit.core.utils import DelayedSubmission
+from typing import TYPE_CHECKING
 
 from refbench.store import write_atomically
+
+if TYPE_CHECKING:
+    from submitit.core.utils import DelayedSubmission
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,8 @@ class Start:
 
     def __call__(self) -> int:
         """Run it to its end; a signal that ends this process ends the command, too."""
+        from submitit import JobEnvironment
+
         environment = JobEnvironment()
         process = _start(self.command)
         try:
@@ -41,6 +44,8 @@ class Start:
 
     def checkpoint(self) -> DelayedSubmission:
         """What submitit hands in again when this turn's time is over; the store knows what is done."""
+        from submitit.core.utils import DelayedSubmission
+
         return DelayedSubmission(Start(self.again, self.again))
 
 
@@ -50,6 +55,8 @@ def exit_file(folder: Path, task: str) -> Path:
 
 
 def _start(command: tuple[str, ...]) -> subprocess.Popen[bytes]:
+    from submitit import JobEnvironment
+
     # SLURM's notice of the time limit reaches every process of a task; it would end all that do not expect it. What is
     # blocked here stays blocked in the command; a notice that comes meanwhile is handed over afterwards.
     notice = {JobEnvironment._usr_sig()}
