@@ -180,3 +180,9 @@ class Patient(Offset):
             checkpoint.write_text(str(step))
             context.report(step, self.steps, {"loss": 1 / step})
         return super().fit(train, validation, context)
+
+
+class Deep(Patient):
+    """The same, on a graphics card where there is one."""
+
+    gpu: ClassVar[bool] = True
