@@ -75,7 +75,8 @@ def test_the_same_table_as_on_one_machine_and_what_crashes_costs_nobody_else(wor
 def test_a_training_longer_than_the_time_limit_goes_on_from_its_checkpoint(workplace: Workplace) -> None:
     _prepared(workplace)
     suite = workplace.suite(
-        FEW + "attackers: [offset, deep]\nengine: {slurm: {trainings: {minutes: 1, cpus: 2}, notice_seconds: 30}}"
+        FEW + "attackers: [offset, deep: {step_seconds: 0.6}]\n"
+        "engine: {slurm: {trainings: {minutes: 1, cpus: 2}, notice_seconds: 10}}"
     )
     done = workplace.refbench("run", suite)
     assert done.returncode == 0, done.stderr
@@ -85,7 +86,7 @@ def test_a_training_longer_than_the_time_limit_goes_on_from_its_checkpoint(workp
         max((workplace.folder / "store" / "runs").iterdir(), key=lambda path: path.stat().st_mtime)
     ).scores
     values = {name: list(rows["value"]) for name, rows in scores.groupby("attacker")}
-    assert values["deep"] == values["offset"]
+    assert values["deep(step_seconds=0.6)"] == values["offset"]
     scripts = [file.read_text() for file in (workplace.folder / "store" / "slurm").glob("*_submission.sh")]
     (deep,) = (text for text in scripts if "--gpus-per-node=1" in text)
     assert "--time=1\n" in deep

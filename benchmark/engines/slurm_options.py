@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from refbench.plugin import param
 
@@ -64,3 +64,10 @@ class SlurmOptions(BaseModel):
     parallel: int = param(256, "most tasks that run at the same time", ge=1)
     notice_seconds: int = param(120, "how long before its time limit a task is told to stop", unit="s", ge=10)
     turns: int = param(20, "how often a task may go on after its time limit", ge=0)
+
+    @model_validator(mode="after")
+    def _notice_comes_late(self) -> Self:
+        shortest = min(options.minutes for options in (self.tasks, self.trainings, self.runner))
+        if self.notice_seconds > 30 * shortest:
+            raise ValueError(f"notice_seconds: at most half of the shortest time limit, which is {shortest} minutes")
+        return self
