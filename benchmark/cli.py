@@ -6,7 +6,7 @@ import json
 import sys
 from collections import Counter
 from pathlib import Path
-from typing import Annotated, Any, NoReturn, Optional
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, Optional
 
 import typer
 from rich.text import Text
@@ -18,6 +18,10 @@ from refbench.errors import RefbenchError, SuiteError
 from refbench.full_disk import says_full
 from refbench.registry import KINDS, Registry, closest
 from refbench.store import Store, default_store
+
+if TYPE_CHECKING:
+    from refbench.engines.options import EngineOptions
+    from refbench.suite import Suite
 
 app = typer.Typer(
     name="refbench",
@@ -47,6 +51,10 @@ def run(
         typer.Option(help="Where jobs run: local or dask, alone or with options as in a suite [default: the suite's]"),
     ] = None,
     retry: Annotated[bool, typer.Option("--retry", help="Try failed jobs again, too.")] = False,
+    detach: Annotated[
+        bool,
+        typer.Option("--detach", help="Hand in the run itself to SLURM, and leave it there: see `refbench status`."),
+    ] = False,
 ) -> None:
     """Run a suite to its leaderboard. The same command again goes on where the last one ended."""
     from refbench.engines.choose import chosen_engine
@@ -57,6 +65,9 @@ def run(
     chosen = load_suite(suite)
     where = chosen_engine(engine, chosen)
     place = Store(store or default_store())
+    if detach:
+        _detach(chosen, place, where)
+        return
     progress = ConsoleProgress(output)
     try:
         with progress:
@@ -80,6 +91,20 @@ def run(
         _print_failures(outcome.failures)
         raise typer.Exit(FAILURES)
     output.print(f"next: refbench leaderboard {outcome.run.folder.name} --attackers --region changed")
+
+
+def _detach(suite: Suite, store: Store, engine: EngineOptions) -> None:
+    if engine.name != "slurm":
+        _refuse("--detach hands in the run to SLURM: name that engine, too, by --engine slurm or in the suite")
+    from refbench.engines.choose import needs
+    from refbench.engines.slurm import task_name
+    from refbench.engines.slurm_runner import detach
+
+    needs("submitit", engine.name)
+    number, run = detach(suite, store, engine.slurm, [word for word in sys.argv[1:] if word != "--detach"])
+    output.print(Text(f"handed in as SLURM job {number}"))
+    output.print(Text(f"where it stands: refbench status {run}"), soft_wrap=True)
+    output.print(Text(f"to end it and all its tasks: scancel --name={task_name(store)}"), soft_wrap=True)
 
 
 def _print_failures(failures: list[dict[str, Any]]) -> None:

@@ -131,6 +131,21 @@ def test_ctrl_c_takes_what_runs_and_what_waits_from_the_queue(workplace: Workpla
     assert "0 kept" in workplace.refbench("plan", suite).stdout
 
 
+def test_a_detached_run_is_left_to_slurm_and_watched_through_the_store(workplace: Workplace) -> None:
+    _prepared(workplace)
+    suite = workplace.suite(FEW + "attackers: [none, offset]\nengine: slurm")
+    handed_in = workplace.refbench("run", suite, "--detach")
+    assert handed_in.returncode == 0, handed_in.stderr
+    assert "handed in as SLURM job" in handed_in.stdout
+    first = workplace.refbench("status", "tiny").stdout
+    assert "SLURM job" in first
+    assert "its runner has not begun yet" in first or "under way since" in first
+    _wait_until(lambda: "finished" in workplace.refbench("status", "tiny").stdout, "the end of the run")
+    assert len(_arrays(workplace)) == 2, "one for the trainings that were left, one for their scores"
+    (jobs,) = (line for line in workplace.refbench("run", suite).stdout.splitlines() if " cached, " in line)
+    assert jobs.split()[0] == jobs.split()[2], "all was done"
+
+
 def test_what_slurm_refuses_is_one_message(workplace: Workplace) -> None:
     suite = workplace.suite(FEW + "engine: {slurm: {tasks: {partition: nowhere}}}")
     refused = workplace.refbench("run", suite)

@@ -177,7 +177,9 @@ class Patient(Offset):
         for step in range(done + 1, self.steps + 1):
             time.sleep(0 if done else self.step_seconds)
             log("step")
-            checkpoint.write_text(str(step))
+            beside = checkpoint.with_suffix(".new")
+            beside.write_text(str(step))
+            beside.replace(checkpoint)
             context.report(step, self.steps, {"loss": 1 / step})
         return super().fit(train, validation, context)
 

@@ -51,12 +51,12 @@ def make_engine(
     """
     limits, files, cards = suite.file.limits, suite.plugin_files, suite.file.training.gpus
     if options.name == "dask":
-        _needs("distributed", options.name)
+        needs("distributed", options.name)
         from refbench.engines.dask import DaskEngine
 
         return DaskEngine(store, limits, files, listener, options=options.dask, gpus=cards, folder=suite.path.parent)
     if options.name == "slurm":
-        _needs("submitit", options.name)
+        needs("submitit", options.name)
         from refbench.engines.slurm import SlurmEngine
 
         return SlurmEngine(store, limits, files, listener, options.slurm, cards)
@@ -68,7 +68,12 @@ def _said(wrong: ErrorDetails) -> str:
     return ": ".join([*map(str, wrong["loc"]), what])
 
 
-def _needs(package: str, engine: str) -> None:
+def needs(package: str, engine: str) -> None:
+    """Look for what an engine is made of.
+
+    Raises:
+        SuiteError: it is not installed.
+    """
     if find_spec(package) is None:
         raise SuiteError(
             f"the engine {engine} needs the package {package}, which is not installed: "

@@ -63,7 +63,7 @@ class SlurmEngine(RemoteEngine):
                 tasks |= dict.fromkeys(filter(None, running))
         if left:
             tasks |= dict.fromkeys(self._hand_in(left, deep=deep))
-        return [SlurmTask(number, _folder(self.store), self._queue) for number in tasks]
+        return [SlurmTask(number, folder(self.store), self._queue) for number in tasks]
 
     def _in_queue(self) -> dict[str, str]:
         """The task of every job that another runner has handed in, and that waits or runs."""
@@ -71,7 +71,7 @@ class SlurmEngine(RemoteEngine):
         states = self._queue.states(now=True)
         for array in {number.partition("_")[0] for number in states}:
             try:
-                listed = json.loads((_folder(self.store) / f"{array}.json").read_text())
+                listed = json.loads((folder(self.store) / f"{array}.json").read_text())
             except (OSError, ValueError):
                 continue  # the runner itself, or an array that was only just handed in
             for number, keys in listed.items():
@@ -88,7 +88,7 @@ class SlurmEngine(RemoteEngine):
         numbers = hand_in(starts, self.store, self.options, options, own)
         self._queue.handed_in(numbers)
         jobs = {number: _keys(command) for number, command in zip(numbers, commands, strict=True)}
-        write_atomically(_folder(self.store) / f"{numbers[0].partition('_')[0]}.json", json.dumps(jobs))
+        write_atomically(folder(self.store) / f"{numbers[0].partition('_')[0]}.json", json.dumps(jobs))
         return numbers
 
     def _size(self, shards: int, *, deep: bool) -> int:
@@ -132,9 +132,8 @@ def hand_in(
         parameters["account"] = slurm.account
     if options.memory_gb is not None:
         parameters["mem"] = f"{round(options.memory_gb * 1000)}M"
-    folder = _folder(store)
-    folder.mkdir(exist_ok=True)
-    executor = SlurmExecutor(folder, max_num_timeout=slurm.turns)
+    folder(store).mkdir(exist_ok=True)
+    executor = SlurmExecutor(folder(store), max_num_timeout=slurm.turns)
     executor.update_parameters(**parameters)
     try:
         with _own_environment():
@@ -165,7 +164,8 @@ def task_name(store: Store) -> str:
     return f"refbench-{digest(str(store.root))[:8]}"
 
 
-def _folder(store: Store) -> Path:
+def folder(store: Store) -> Path:
+    """Where submitit's files and the engine's own lie."""
     return store.root / "slurm"
 
 
