@@ -23,6 +23,7 @@ def job(
     ] = False,
 ) -> None:
     """Run jobs that a run left open, here and now, one after another. Engines call this; by hand it shows a failure."""
+    import importlib
     import multiprocessing
     import signal
     import threading
@@ -34,6 +35,8 @@ def job(
     from refbench.worker import NO_SPACE
 
     one_thread_each()
+    if len(keys) > 1:
+        importlib.import_module("refbench.jobs.preload")  # once, for all that are forked from here
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
