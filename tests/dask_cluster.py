@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,7 +20,7 @@ class DaskCluster:
 
     def __post_init__(self) -> None:
         self.folder.mkdir()
-        self._scheduler = self._start("scheduler", "--host", "127.0.0.1", "--port", "0", "--no-show")
+        self._scheduler = self._start("scheduler", "scheduler.log", "--host", "127.0.0.1", "--port", "0", "--no-show")
         deadline = time.monotonic() + 60
         while not self.file.exists():
             assert time.monotonic() < deadline, (self.folder / "scheduler.log").read_text()
@@ -31,11 +31,15 @@ class DaskCluster:
         """Where the scheduler says how to reach it."""
         return self.folder / "scheduler.json"
 
-    def worker(self, *options: str) -> subprocess.Popen[bytes]:
-        """Start one more."""
-        plain = ("--nthreads", "1", "--no-nanny", "--local-directory", str(self.folder))
-        self.workers.append(self._start("worker", *plain, *options))
+    def worker(self, *, under: Sequence[str] = ()) -> subprocess.Popen[bytes]:
+        """Start one more; `under`: a program that starts it."""
+        options = ("--nthreads", "1", "--no-nanny", "--local-directory", str(self.folder))
+        self.workers.append(self._start("worker", f"worker{len(self.workers)}.log", *options, under=under))
         return self.workers[-1]
+
+    def said(self, number: int) -> str:
+        """What a worker has told so far."""
+        return (self.folder / f"worker{number}.log").read_text()
 
     def stop(self) -> None:
         """End all of it."""
@@ -43,8 +47,9 @@ class DaskCluster:
             process.kill()
             process.wait()
 
-    def _start(self, what: str, *options: str) -> subprocess.Popen[bytes]:
+    def _start(self, what: str, log: str, *options: str, under: Sequence[str] = ()) -> subprocess.Popen[bytes]:
         module = f"distributed.cli.dask_{what}"
-        command = [sys.executable, "-m", module, "--scheduler-file", str(self.file), "--no-dashboard", *options]
-        with (self.folder / f"{what}.log").open("ab") as log:
-            return subprocess.Popen(command, env=dict(self.environment), stdout=log, stderr=log, start_new_session=True)
+        command = [*under, sys.executable, "-m", module, "--scheduler-file", str(self.file), "--no-dashboard", *options]
+        with (self.folder / log).open("wb") as said:
+            environment = dict(self.environment)
+            return subprocess.Popen(command, env=environment, stdout=said, stderr=said, start_new_session=True)

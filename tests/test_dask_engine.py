@@ -144,14 +144,20 @@ def test_ctrl_c_ends_what_runs_on_the_workers(workplace: Workplace, cluster: Das
     assert workplace.count("fit") == 2, "what had not begun does not begin"
 
 
-def test_workers_that_cannot_work_for_the_run_are_found_out_before_anything_runs(
+def test_a_worker_that_does_not_see_the_store_is_found_out_before_anything_runs(
     workplace: Workplace, cluster: DaskCluster
 ) -> None:
-    hidden = workplace.folder / "hidden"
-    hidden.mkdir()
-    # The store's folder is there for this worker, and is another one.
-    mounted = f"mount --bind {hidden} {workplace.folder / 'store'} && exec \"$@\""
     if subprocess.run(["unshare", "--mount", "true"], capture_output=True).returncode:
-        pytest.skip("a mount of its own needs root")
-    Store(workplace.folder / "store")
-    assert mounted
+        pytest.skip("hiding the store from a worker takes a mount of its own, and that needs root")
+    store, elsewhere = workplace.folder / "store", workplace.folder / "elsewhere"
+    elsewhere.mkdir()
+    Store(store)
+    # This machine has the folder, too, and it is another one.
+    cluster.worker(under=("unshare", "--mount", "sh", "-c", f'mount --bind {elsewhere} {store} && exec "$@"', "sh"))
+    wait_until(lambda: "Registered to" in cluster.said(2))
+    result = workplace.refbench("run", workplace.suite(""), on(cluster))
+    assert result.returncode == 2
+    assert f"does not see the store {store}: it must be the same folder" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert workplace.count("load") == 0
+    assert not list((store / "scratch").iterdir())

@@ -159,9 +159,12 @@ class DaskEngine(RemoteEngine):
 
     def _connected(self, where: Any) -> Client:
         from distributed import Client
+        from distributed.comm import backends, parse_address
 
         how = {"scheduler_file": str(where)} if isinstance(where, Path) else {"address": where}
         try:
+            if isinstance(where, str) and (scheme := parse_address(where)[0]) not in backends:
+                raise ValueError(f"{scheme} is none of {', '.join(backends)}")
             return Client(**how, name="refbench", set_as_default=False)
         except (OSError, ValueError) as error:
             shown = where if isinstance(where, (str, Path)) else self.options.cluster
