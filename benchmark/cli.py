@@ -48,9 +48,17 @@ def run(
     jobs: Annotated[Optional[int], typer.Option(min=1, help="Jobs side by side [default: one per core]")] = None,  # noqa: UP045
     engine: Annotated[
         Optional[str],  # noqa: UP045
-        typer.Option(help="Where jobs run: local or dask, alone or with options as in a suite [default: the suite's]"),
+        typer.Option(
+            help="Where jobs run, by name or with options as in a suite: local, slurm, dask [default: the suite's]"
+        ),
     ] = None,
     retry: Annotated[bool, typer.Option("--retry", help="Try failed jobs again, too.")] = False,
+    only: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(help="Run only these, and what they need: anonymizer=, attacker=, subject= or kind= a name, or *"),
+    ] = None,
+    redo: Annotated[bool, typer.Option("--redo", help="Do what is there again; with --only, what that names.")] = False,
+    fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop at the first job that fails.")] = False,
     detach: Annotated[
         bool,
         typer.Option("--detach", help="Hand in the run itself to SLURM, and leave it there: see `refbench status`."),
@@ -58,12 +66,15 @@ def run(
 ) -> None:
     """Run a suite to its leaderboard. The same command again goes on where the last one ended."""
     from refbench.engines.choose import chosen_engine
+    from refbench.only import Only
     from refbench.progress import ConsoleProgress
+    from refbench.resume import Resume
     from refbench.run import execute
     from refbench.suite import load_suite
 
     chosen = load_suite(suite)
     where = chosen_engine(engine, chosen)
+    resume = Resume(retry, redo, Only.parse(only or ()), fail_fast)
     place = Store(store or default_store())
     if detach:
         _detach(chosen, place, where)
@@ -71,11 +82,11 @@ def run(
     progress = ConsoleProgress(output)
     try:
         with progress:
-            outcome = execute(chosen, place, progress, engine=where, retry=retry, slots=jobs)
+            outcome = execute(chosen, place, progress, engine=where, resume=resume, slots=jobs)
     except KeyboardInterrupt:
         errors.print(
             f"Stopped. {progress.finished} finished job(s) of this run are kept in {place.root}; "
-            "the same command goes on from there."
+            f"the same command{' without --redo' if redo else ''} goes on from there."
         )
         raise typer.Exit(INTERRUPTED) from None
     from refbench.leaderboard import build_leaderboard, default_view
@@ -89,8 +100,11 @@ def run(
     )
     if outcome.failures:
         _print_failures(outcome.failures)
+        if fail_fast:
+            errors.print("The run stopped at the first failure; the same command goes on with the rest.")
         raise typer.Exit(FAILURES)
-    output.print(f"next: refbench leaderboard {outcome.run.folder.name} --attackers --region changed")
+    if len(outcome.run.scores):
+        output.print(f"next: refbench leaderboard {outcome.run.folder.name} --attackers --region changed")
 
 
 def _detach(suite: Suite, store: Store, engine: EngineOptions) -> None:

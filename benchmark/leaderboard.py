@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from refbench.errors import RefbenchError
 from refbench.registry import closest
-from refbench.results import NO_ATTACK, Run
+from refbench.results import NO_ATTACK, NOT_RUN, Run
 from refbench.statistics import (
     bootstrap_weights,
     estimate,
@@ -185,13 +185,15 @@ def _row(
 
 
 def _facts(cells: pd.DataFrame, subjects: pd.DataFrame) -> dict[str, Any]:
-    missing = [f"{cell['attacker']}: {cell['status']}" for _, cell in cells.iterrows() if cell["status"] != "ok"]
+    bad = cells[cells["status"] != "ok"]
+    ends = bad["status"].mask(bad["error"] == NOT_RUN, NOT_RUN)
+    missing = [f"{attacker}: {end}" for attacker, end in zip(bad["attacker"], ends, strict=True)]
     present = subjects[subjects["part"] != "excluded"]
     tested = present[present["part"] == "test"]
-    reasons = present.loc[present["outcome"] != "ok", "outcome"].value_counts()
+    reasons = present.loc[~present["outcome"].isin(["ok", NOT_RUN]), "outcome"].value_counts()
     return {
         "subjects": tested["subject"].nunique(),
-        "failed": int((present["outcome"] != "ok").sum()),
+        "failed": int(reasons.sum()),
         "reasons": ", ".join(reasons.index if len(reasons) == 1 else [f"{n} {why}" for why, n in reasons.items()]),
         "scans": len(present),
         "missing": "; ".join(missing),

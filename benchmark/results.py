@@ -32,6 +32,8 @@ from refbench.suite import Chosen, Suite
 
 NO_ATTACK = ""
 """What the column `attacker` holds for the condition `anonymized`."""
+NOT_RUN = "not run yet"
+"""Of a cell its `error`, of a scan its `outcome`, where a run has left them open."""
 
 
 @dataclass(frozen=True)
@@ -197,7 +199,7 @@ def cell_table(plan: Plan, store: Store) -> pd.DataFrame:
         hidden, attacker = plan.suite.anonymizers[cell.anonymizer], plan.suite.attackers[cell.attacker]
         records = [store.status(job.key) for job in (cell.train, cell.reconstruct, *cell.scores)]
         bad = next((r for r in records if r is None or r["status"] != "ok"), {"status": "ok", "error": ""})
-        bad = bad or {"status": "cancelled", "error": "not run yet"}
+        bad = bad or {"status": "cancelled", "error": NOT_RUN}
         trained = records[0] or {}
         rows.append(
             {
@@ -274,5 +276,5 @@ def _verdict(item: PlannedScan, anonymizer: int, store: Store) -> dict[str, Any]
     if (unchecked := store.failure(check)) is not None:
         return {"outcome": "failed", "note": f"not checked: {unchecked['error']}"}
     file = store.folder(check) / "check.json"
-    verdict: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {"outcome": "not run yet", "note": ""}
+    verdict: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {"outcome": NOT_RUN, "note": ""}
     return verdict

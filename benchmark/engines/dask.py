@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import signal
+import threading
 import time
 import uuid
 from collections.abc import Container, Iterator, Sequence
@@ -23,6 +25,19 @@ if TYPE_CHECKING:
     from distributed import Client, Future
 
 ANSWER_SECONDS = 30.0
+
+
+@contextmanager
+def _deaf_to_ctrl_c() -> Iterator[None]:
+    """Processes that are started meanwhile are ended by the run, not by the terminal."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @dataclass
@@ -84,6 +99,7 @@ class DaskEngine(RemoteEngine):
     @contextmanager
     def ready(self, kinds: Container[str], *, deep: bool) -> Iterator[None]:
         """A connection to the cluster, whose workers can all work for this run."""
+        logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what matters to the user is said by ourselves
         with self._cluster() as address, self._connected(address) as self._client:
             write_atomically(self._mark, "workers that see this file see the store\n")
             try:
@@ -121,7 +137,7 @@ class DaskEngine(RemoteEngine):
         return nullcontext(file)
 
     def _made_cluster(self) -> Any:
-        from distributed.deploy import Cluster
+        from distributed.deploy import Cluster, LocalCluster
 
         module, _, name = self.options.cluster.rpartition(".")
         try:
@@ -133,7 +149,8 @@ class DaskEngine(RemoteEngine):
         if not (isinstance(made, type) and issubclass(made, Cluster)):
             raise EngineError(f"{self.options.cluster} is no class of Dask clusters, as {DaskOptions().cluster} is")
         try:
-            cluster = made(**self.options.cluster_options)
+            with _deaf_to_ctrl_c() if issubclass(made, LocalCluster) else nullcontext():
+                cluster = made(**self.options.cluster_options)
             if self.options.workers is not None:
                 cluster.scale(self.options.workers)
         except Exception as error:  # each class has errors of its own
@@ -142,9 +159,12 @@ class DaskEngine(RemoteEngine):
 
     def _connected(self, where: Any) -> Client:
         from distributed import Client
+        from distributed.comm import backends, parse_address
 
         how = {"scheduler_file": str(where)} if isinstance(where, Path) else {"address": where}
         try:
+            if isinstance(where, str) and (scheme := parse_address(where)[0]) not in backends:
+                raise ValueError(f"{scheme} is none of {', '.join(backends)}")
             return Client(**how, name="refbench", set_as_default=False)
         except (OSError, ValueError) as error:
             shown = where if isinstance(where, (str, Path)) else self.options.cluster
