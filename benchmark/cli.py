@@ -111,8 +111,8 @@ def _detach(suite: Suite, store: Store, engine: EngineOptions) -> None:
     if engine.name != "slurm":
         _refuse("--detach hands in the run to SLURM: name that engine, too, by --engine slurm or in the suite")
     from refbench.engines.choose import needs
-    from refbench.engines.slurm import task_name
     from refbench.engines.slurm_runner import detach
+    from refbench.engines.slurm_submission import task_name
 
     needs("submitit", engine.name)
     number, run = detach(suite, store, engine.slurm, [word for word in sys.argv[1:] if word != "--detach"])

@@ -8,23 +8,18 @@ STORE/slurm/12.json          which jobs each task of array 12 runs
 from __future__ import annotations
 
 import json
-import os
-import shutil
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from refbench.engines.local import MOST_THREADS
 from refbench.engines.remote import RemoteEngine, Task
-from refbench.engines.slurm_options import SlurmOptions, TaskOptions
+from refbench.engines.slurm_options import SlurmOptions
 from refbench.engines.slurm_queue import Queue, SlurmTask, cancel
+from refbench.engines.slurm_submission import check_commands, folder, hand_in, task_name
 from refbench.engines.slurm_task import Start
-from refbench.errors import EngineError
-from refbench.fingerprint import digest
 from refbench.job import Job
-from refbench.store import Store, write_atomically
+from refbench.store import write_atomically
 
 
 @dataclass
@@ -98,87 +93,11 @@ class SlurmEngine(RemoteEngine):
         cancel([task.number for task in tasks if isinstance(task, SlurmTask)])
 
     def _command(self, jobs: Sequence[Job], *, deep: bool) -> list[str]:
-        command = super()._command(jobs, deep=deep)
+        command = super()._command(jobs, deep=deep and self.options.use_gpus)  # which says whose cards it may take
         threads = min(self.options.trainings.cpus, MOST_THREADS) if deep else 1
         where = command.index("job") + 1
         return [*command[:where], "--threads", str(threads), *command[where:]]
 
 
-def hand_in(
-    starts: Sequence[Start], store: Store, slurm: SlurmOptions, options: TaskOptions, own: Mapping[str, Any]
-) -> list[str]:
-    """Hand in one array; returns the numbers of its tasks.
-
-    Raises:
-        EngineError: SLURM refuses it.
-    """
-    from submitit import SlurmExecutor
-    from submitit.core.utils import FailedJobError, FailedSubmissionError
-
-    parameters: dict[str, Any] = {
-        "job_name": task_name(store),
-        "time": options.minutes,
-        "cpus_per_task": options.cpus,
-        "srun_args": [f"--cpus-per-task={options.cpus}"],  # which srun no longer takes over from sbatch
-        "signal_delay_s": slurm.notice_seconds,
-        "setup": slurm.setup,
-        "stderr_to_stdout": True,
-        "additional_parameters": {"requeue": True, **slurm.sbatch, **options.sbatch},
-        **own,
-    }
-    if options.partition is not None:
-        parameters["partition"] = options.partition
-    if slurm.account is not None:
-        parameters["account"] = slurm.account
-    if options.memory_gb is not None:
-        parameters["mem"] = f"{round(options.memory_gb * 1000)}M"
-    folder(store).mkdir(exist_ok=True)
-    executor = SlurmExecutor(folder(store), max_num_timeout=slurm.turns)
-    executor.update_parameters(**parameters)
-    try:
-        with _own_environment():
-            return [job.job_id for job in executor.submit_array(list(starts))]
-    except (FailedJobError, FailedSubmissionError) as error:
-        said = " ".join(str(error).split())
-        raise EngineError(
-            f"SLURM refused the tasks: {said}. Change the options of `engine: slurm` accordingly"
-        ) from error
-
-
-def check_commands() -> None:
-    """Look for SLURM's commands.
-
-    Raises:
-        EngineError: they are not here.
-    """
-    lacking = [name for name in ("sbatch", "squeue", "scancel", "srun") if shutil.which(name) is None]
-    if lacking:
-        raise EngineError(
-            f"the engine slurm needs SLURM's {', '.join(lacking)} here; "
-            "run this on the cluster's login node, or choose another with --engine"
-        )
-
-
-def task_name(store: Store) -> str:
-    """What SLURM calls every task of a store: `scancel --name` of it ends them all."""
-    return f"refbench-{digest(str(store.root))[:8]}"
-
-
-def folder(store: Store) -> Path:
-    """Where submitit's files and the engine's own lie."""
-    return store.root / "slurm"
-
-
 def _keys(command: Sequence[str]) -> list[str]:
     return [word for word in command if len(word) == 40 and set(word) <= set("0123456789abcdef")]
-
-
-@contextmanager
-def _own_environment() -> Iterator[None]:
-    """Without what SLURM tells a task of itself: the runner may be one, and its tasks would take it for theirs."""
-    from submitit.helpers import clean_env
-
-    kept = {name: os.environ[name] for name in ("SLURM_CONF",) if name in os.environ}
-    with clean_env():
-        os.environ.update(kept)
-        yield

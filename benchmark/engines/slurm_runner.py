@@ -6,9 +6,9 @@ import sys
 import time
 from collections.abc import Sequence
 
-from refbench.engines.slurm import check_commands, folder, hand_in
 from refbench.engines.slurm_options import SlurmOptions
 from refbench.engines.slurm_queue import log_file
+from refbench.engines.slurm_submission import check_commands, folder, hand_in
 from refbench.engines.slurm_task import Start
 from refbench.run_status import announce
 from refbench.store import Store
