@@ -34,6 +34,9 @@ SlurmdPort={ports[1]}
 SlurmdParameters=config_overrides
 ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
+SchedulerType=sched/builtin
+SchedulerParameters=sched_interval=1
+KillWait=5
 SelectType=select/cons_tres
 SelectTypeParameters=CR_Core
 ReturnToService=2
