@@ -162,11 +162,15 @@ def _name(cell: dict[str, Any], cells: Sequence[dict[str, Any]]) -> str:
 
 
 def _is_attended(folder: Path) -> bool:
-    try:
-        with (folder / LOCK_NAME).open("a+") as stream:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:  # nobody ever was here, or this store can only be read
+    file = folder / LOCK_NAME
+    if not file.exists():
         return False
+    # NFS wants to write where it locks; whoever may only read finds out on a local disk.
+    with file.open("r+" if os.access(file, os.W_OK) else "r") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
     return False
