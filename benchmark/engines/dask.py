@@ -9,6 +9,7 @@ import signal
 import threading
 import time
 import uuid
+import warnings
 from collections.abc import Container, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
@@ -102,6 +103,9 @@ class DaskEngine(RemoteEngine):
     def ready(self, kinds: Container[str], *, deep: bool) -> Iterator[None]:
         """A connection to the cluster, whose workers can all work for this run."""
         logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what matters to the user is said by ourselves
+        warnings.filterwarnings(
+            "ignore", "Port .* is already in use", UserWarning
+        )  # of a dashboard that nobody asked for
         with self._cluster() as address, self._connected(address) as self._client, self._mark():
             try:
                 self._check_workers(deep=deep)
