@@ -70,6 +70,8 @@ def _apart(differences: Differences) -> list[str]:
         return []
     if not told and (few := [line for line in too_few(differences) if "tell anonymizers" in line]):
         return few
+    if len(pairs) == 1:
+        return [f"The two anonymizers are {'told' if told else 'not told'} apart by a test person by person."]
     how = "All" if told == len(pairs) else f"{told} of the" if told else "None of the"
     return [
         f"{how} {len(pairs)} pairs of anonymizers are told apart by tests person by person, adjusted for their number."
