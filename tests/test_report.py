@@ -252,7 +252,8 @@ def test_a_run_of_the_size_of_ixi_stays_small(tmp_path: Path) -> None:
         anonymizers=tuple(f"veil(strength_mm={number})" for number in range(10)),
         attackers=("none", *(f"net(steps={number})" for number in range(7))),
         regions=("front_half", "whole", "face", "changed"),
-        people=600,
+        people=120,
         slices=1,
     )
-    assert len(report(run).encode()) < 7_000_000
+    # All test subjects of IXI's 600 people; images and a viewer add 5 MB at most.
+    assert len(report(run).encode()) < 4_000_000

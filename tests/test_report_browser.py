@@ -183,7 +183,7 @@ def test_people_who_may_be_real_are_shown_only_when_asked_for(tmp_path: Path, br
     page.goto(written(tmp_path, "attackers: [none, offset]").as_uri())
     rows(page).first.locator(".opener").click()
     assert page.locator(".details .strip img").count() == 0
-    assert "pictures show their faces" in page.locator(".details").inner_text()
+    assert "they would show faces of real people" in page.locator(".details").inner_text()
     assert page.locator(".banner").count() == page.locator("#viewer").count() == 0
     page.goto(written(tmp_path, "", "--faces", "--out", str(tmp_path / "here" / "faces.html")).as_uri())
     assert "for local use only" in page.locator(".banner").inner_text()

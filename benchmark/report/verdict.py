@@ -17,6 +17,9 @@ from refbench.report.board import interval_text, read, shown
 CONTROL_MARGIN = 0.02
 """How far an attack may fall below the ceiling on heads that nothing was done to, before it counts as not learnt."""
 
+MOST_MISSING = 3
+"""Attacks that are named of each incomplete anonymizer."""
+
 
 @dataclass(frozen=True)
 class Sentence:
@@ -103,8 +106,15 @@ def _idle(differences: Differences) -> list[str]:
 
 def _incomplete(strongest: pd.DataFrame) -> list[str]:
     rows = strongest[strongest["missing"] != ""]
-    told = [f"{row['anonymizer']} ({row['missing']})" for _, row in rows.iterrows()]
+    told = [f"{row['anonymizer']} ({_shortened(row['missing'])})" for _, row in rows.iterrows()]
     return [f"Incomplete, so without a rank: {', '.join(told)}. A missing attack would flatter them."] if told else []
+
+
+def _shortened(missing: str) -> str:
+    """The first of what is missing, each attack once; the table of cells has all."""
+    attacks = list(dict.fromkeys(missing.split("; ")))
+    more = len(attacks) - MOST_MISSING
+    return "; ".join(attacks[:MOST_MISSING]) + (f"; and {more} more" if more > 0 else "")
 
 
 def _failures(strongest: pd.DataFrame) -> list[str]:
