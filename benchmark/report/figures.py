@@ -28,6 +28,7 @@ TITLES = {
     "traces": "Every test image",
     "sites": "What attacks gain, by site",
     "dose": "Dose and response",
+    "utility": "Privacy and utility",
     "learning": "Learning curves",
     "validation": "Validation of the trainings",
 }
