@@ -30,7 +30,7 @@ from refbench.report.write import write_report
 from refbench.results import Run
 from refbench.store import Store
 
-HOSTILE = "<script>alert(1)</script>\"><img src=x onerror=alert(2)>{{ 7 * 7 }}'&lt;"
+HOSTILE = "$\\x$<script>alert(1)</script>\"><img src=x onerror=alert(2)>{{ 7 * 7 }}'&lt;"
 
 
 class Page(HTMLParser):
