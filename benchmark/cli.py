@@ -12,7 +12,7 @@ import typer
 from rich.text import Text
 
 from refbench import __version__
-from refbench.commands import anonymizers, attackers, check, compare, data, differences, new, plan, plot
+from refbench.commands import anonymizers, attackers, check, compare, data, differences, new, plan, plot, report
 from refbench.commands.common import CANNOT, FAILURES, INTERRUPTED, OK, StoreOption, SuiteArgument, errors, output
 from refbench.errors import RefbenchError, SuiteError
 from refbench.full_disk import says_full
@@ -163,6 +163,7 @@ for command in (
     anonymizers.qc,
     attackers.curves,
     plot.plot,
+    report.report,
     check.check,
     new.new,
     compare.compare,
