@@ -84,11 +84,13 @@ def export(run: Run, target: Path, store: Path, by: str = "") -> Exported:
 
 def _public(run: Run, by: str) -> set[str]:
     """Words that a bundle says anyway, so that a person who is called like one is no reason to refuse."""
-    tables = [run.scores[["site", "metric", "region", "condition"]], run.subjects[["site", "part", "outcome"]]]
+    tables = [run.scores[["metric", "region", "condition"]], run.subjects[["part", "outcome"]]]
     words = {str(word) for table in tables for column in table for word in set(table[column])}
-    labels = {str(label).partition("(")[0] for name in ("anonymizer", "attacker") for label in set(run.cells[name])}
-    labels |= {str(version) for kind in ("anonymizer", "attacker") for version in set(run.cells[f"{kind}_version"])}
-    return words | labels | {by, str(run.info.get("suite", "")), *COLUMNS, *CELL_COLUMNS, *SUBJECT_COLUMNS}
+    for kind in ("anonymizer", "attacker"):
+        words |= {str(label).partition("(")[0] for label in set(run.cells[kind])}
+        words |= {str(version) for version in set(run.cells[f"{kind}_version"])}
+    keys = {*run.info, *(key for value in run.info.values() if isinstance(value, dict) for key in value)}
+    return words | keys | {by, str(run.info.get("suite", "")), *COLUMNS, *CELL_COLUMNS, *SUBJECT_COLUMNS}
 
 
 def _files(run: Run, pseudonyms: Pseudonyms, secrets: Secrets, by: str) -> dict[str, bytes]:

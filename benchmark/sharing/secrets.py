@@ -42,17 +42,17 @@ class Secrets:
     @property
     def telling(self) -> frozenset[str]:
         """Names that are taken out of any text: not those so short or plain that other words are written so."""
-        return frozenset(name for name in self.people | self.machine if _length(name) >= IN_BYTES or _mixed(name))
+        return frozenset(filter(is_telling, self.people | self.machine))
+
+
+def is_telling(name: str) -> bool:
+    """Whether a word is so long, or so unlike others, that it can be looked for: `P01`, not `7` or `HH`."""
+    letters, digits = (any(map(kind, name)) for kind in (str.isalpha, str.isdigit))
+    return _length(name) >= IN_BYTES or (_length(name) >= IN_TEXTS and letters and digits)
 
 
 def _length(name: str) -> int:
     return len(name.encode("utf-8", "surrogatepass"))
-
-
-def _mixed(name: str) -> bool:
-    """Such as `P01`."""
-    letters, digits = (any(map(kind, name)) for kind in (str.isalpha, str.isdigit))
-    return _length(name) >= IN_TEXTS and letters and digits
 
 
 def secrets_of(run: Run, store: Path, public: Iterable[str]) -> Secrets:
@@ -61,7 +61,8 @@ def secrets_of(run: Run, store: Path, public: Iterable[str]) -> Secrets:
     Args:
         run: its tables, and `split.csv` beside them, which also names who was left out.
         store: its list of data files names them, and their folders.
-        public: what a bundle says anyway: sites, labels, what its maker wrote. No such word is a secret.
+        public: what a bundle says anyway: labels, keys, what its maker wrote. No such word is a secret, and neither is
+            a site, but for one that has the name of a person.
     """
     people = {str(name) for key in ("subject", "session") for name in {*run.subjects[key], *run.scores[key]}}
     split = run.folder / "split.csv"
@@ -71,10 +72,15 @@ def secrets_of(run: Run, store: Path, public: Iterable[str]) -> Secrets:
     files = [Path(name) for name in _known_files(store)]
     machine = _this_machine() | {str(place) for place in (store, Path.home(), run.folder)}
     machine |= {str(file.parent) for file in files}
-    known = {word.casefold() for text in public for word in (text, *re.findall(r"\w+", text))} | ORDINARY
+    sites = {str(site) for site in run.subjects["site"]}
+    known = {word.casefold() for text in public for word in (text, *re.findall(r"\w+", text))}
+    known |= {word for text in known for word in text.split("_")} | ORDINARY
+    both = known | {site.casefold() for site in sites}
+    like_sites = {name for name in people & sites if is_telling(name)}
+    people = {name for name in people | {file.name for file in files} if name and name.casefold() not in both}
     return Secrets(
-        frozenset(name for name in people | {file.name for file in files} if name and name.casefold() not in known),
-        frozenset(name for name in machine if len(name) > 1 and name.casefold() not in known),
+        frozenset(people | like_sites),
+        frozenset(name for name in machine if len(name) > 1 and name.casefold() not in both),
     )
 
 
@@ -106,7 +112,7 @@ def search(files: Mapping[str, bytes], texts: Mapping[str, set[str]], secrets: S
     """Look for every secret in every byte, or as a word of every text, or as a whole text, as its length allows.
 
     A name counts where no letter or digit goes on before or behind it. One that no pseudonym can hold by chance, since
-    it has a digit and a letter beyond f, counts anywhere.
+    it has a digit and a letter beyond f, counts anywhere if it is not short.
 
     Args:
         files: name to content, not compressed.
@@ -129,7 +135,7 @@ def search(files: Mapping[str, bytes], texts: Mapping[str, set[str]], secrets: S
 
 
 def _stands(name: bytes, content: bytes) -> bool:
-    glued = re.search(rb"[0-9]", name) is not None and re.search(rb"[g-z]", name) is not None
+    glued = len(name) >= IN_BYTES and bool(re.search(rb"[0-9]", name)) and bool(re.search(rb"[g-z]", name))
     start = content.find(name)
     while start >= 0:
         ends = content[start - 1 : start] if start else b"", content[start + len(name) : start + len(name) + 1]
