@@ -176,6 +176,7 @@ for command in (
     differences.differences,
     sharing.export,
     sharing.verify,
+    sharing.site,
 ):
     app.command()(command)
 app.add_typer(data.app, name="data")

@@ -1,4 +1,4 @@
-"""The commands that give results to others: `export`, `verify`."""
+"""The commands that give results to others: `export`, `verify`, `site`."""
 
 from __future__ import annotations
 
@@ -82,3 +82,22 @@ def verify(bundle: Annotated[Path, typer.Argument(help="A bundle of a run, as `r
         Text(f"{bundle} is what it says. This shows no more than that its parts fit: it is no signature."),
         soft_wrap=True,
     )
+
+
+def site(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder that holds the bundles")],
+    out: Annotated[Path, typer.Option(help="Folder of the pages")] = Path("site"),
+) -> None:
+    """Make a public leaderboard of several bundles: plain pages that need no server and no network.
+
+    Every bundle is verified, and those made on the same people, slices, split and metrics are ranked together.
+    """
+    from refbench.sharing.site import INDEX, write_site
+
+    entries, groups = write_site(folder, out)
+    for entry in entries:
+        state = "verified" if entry.run else "cannot be read" if entry.problem else "is not what it says: not ranked"
+        (output if entry.run else errors).print(Text(f"{entry.path.name}: {state}"), soft_wrap=True)
+    output.print(Text(f"{len(groups)} leaderboard(s) in {out / INDEX}"), soft_wrap=True)
+    if any(entry.run is None for entry in entries):
+        raise typer.Exit(DIFFERS)

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
-from markupsafe import Markup
 
 from refbench.leaderboard import DIGITS, Leaderboard, column
 from refbench.render import failed_text, has_trouble, names_with_seeds, rank_text
