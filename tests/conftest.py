@@ -101,3 +101,14 @@ def fresh_registry() -> None:
 @pytest.fixture
 def workplace(tmp_path: Path) -> Workplace:
     return Workplace(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> Workplace:
+    """Where a tiny suite was run, for tests that only read; its description names a folder and a person."""
+    made = Workplace(tmp_path_factory.mktemp("tiny"))
+    told = f"made of {made.folder}/heads by T03"
+    suite = made.suite(f"{{attackers: [none, offset], metrics: [correlation, ssim], description: '{told}'}}")
+    done = made.refbench("run", suite)
+    assert done.returncode == 0, done.stderr
+    return made

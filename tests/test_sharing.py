@@ -29,16 +29,10 @@ from refbench.sharing.read import open_runs, read_bundle
 from refbench.sharing.tables import read_scores, scores_bytes
 from refbench.sharing.verify import verify
 
-TEXT = "attackers: [none, offset]\nmetrics: [correlation, ssim]\ndescription: made of {folder}/heads by T03"
-
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Workplace:
-    """Where a tiny suite was run; its description names a folder and a person."""
-    made = Workplace(tmp_path_factory.mktemp("sharing"))
-    done = made.refbench("run", made.suite(TEXT.format(folder=made.folder)))
-    assert done.returncode == 0, done.stderr
-    return made
+def place(tiny_run: Workplace) -> Workplace:
+    return tiny_run
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +75,7 @@ def test_a_bundle_names_nobody_and_no_place(place: Workplace, run: Run, packed: 
     for secret in {*run.subjects["subject"], str(place.folder), place.folder.name}:
         assert secret.encode() not in everything, secret
     told = json.loads(contents(packed)["provenance.json"])
-    assert told["description"] == "made of heads by [left out]"
+    assert told["description"] == "made of heads by [left out]"  # in the suite: of its folder, by T03
     assert place.run_folder().name not in everything.decode("latin-1"), "its hash would tell a guessed folder"
     assert (place.folder / "store" / SALT).read_bytes() not in everything
     suite = contents(packed)["suite.yaml"].decode()
@@ -368,7 +362,10 @@ def test_tables_of_another_kind_are_not_read(packed: Path, tmp_path: Path) -> No
 def test_bundles_of_two_machines_are_ranked_together(place: Workplace, packed: Path, tmp_path: Path) -> None:
     other = Workplace(tmp_path)
     assert (
-        other.refbench("run", other.suite("anonymizers: [smear: {reach: 4}]\n" + TEXT.format(folder="x"))).returncode
+        other.refbench(
+            "run",
+            other.suite("{anonymizers: [smear: {reach: 4}], attackers: [none, offset], metrics: [correlation, ssim]}"),
+        ).returncode
         == 0
     )
     assert other.refbench("export", "--out", "more.zip", "--by", "Another lab").returncode == 0
