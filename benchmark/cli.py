@@ -12,7 +12,19 @@ import typer
 from rich.text import Text
 
 from refbench import __version__
-from refbench.commands import anonymizers, attackers, check, compare, data, differences, new, plan, plot, sharing
+from refbench.commands import (
+    anonymizers,
+    attackers,
+    check,
+    compare,
+    data,
+    differences,
+    new,
+    plan,
+    plot,
+    report,
+    sharing,
+)
 from refbench.commands.common import CANNOT, FAILURES, INTERRUPTED, OK, StoreOption, SuiteArgument, errors, output
 from refbench.errors import RefbenchError, SuiteError
 from refbench.full_disk import says_full
@@ -91,9 +103,7 @@ def _print_failures(failures: list[dict[str, Any]]) -> None:
 
 @app.command()
 def leaderboard(
-    runs: Annotated[
-        list[str] | None, typer.Argument(help="Runs by name or folder, or bundles [default: the latest]")
-    ] = None,
+    runs: Annotated[Optional[list[str]], typer.Argument(help="Names, folders or bundles [default: the latest]")] = None,  # noqa: UP045
     store: StoreOption = None,
     format: Annotated[str, typer.Option(help="table, csv, markdown or json")] = "table",  # noqa: A002
     region: Annotated[Optional[str], typer.Option(help="front_half, whole, face or changed")] = None,  # noqa: UP045
@@ -169,6 +179,7 @@ for command in (
     anonymizers.qc,
     attackers.curves,
     plot.plot,
+    report.report,
     check.check,
     new.new,
     compare.compare,

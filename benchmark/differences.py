@@ -169,9 +169,11 @@ def _difference(
     def over(members: NDArray[np.bool_]) -> Estimate:
         if not members.any():
             return UNDEFINED
-        drawn = people.weights[:, members]
+        # Others are left out as undefined: to cut them from the weights copies all draws for every site and pair.
         more, less = (
-            resampled_over_seeds(values[members], drawn, seed_weights(values.shape[1], seed=number))
+            resampled_over_seeds(
+                np.where(members[:, None], values, np.nan), people.weights, seed_weights(values.shape[1], seed=number)
+            )
             for number, values in enumerate(side)
         )
         return estimate(mean(paired[members]), more - less)

@@ -15,9 +15,7 @@ from refbench.store import default_store
 
 
 def differences(
-    runs: Annotated[
-        list[str] | None, typer.Argument(help="Runs by name or folder, or bundles [default: the latest]")
-    ] = None,
+    runs: Annotated[Optional[list[str]], typer.Argument(help="Names, folders or bundles [default: the latest]")] = None,  # noqa: UP045
     store: StoreOption = None,
     format: Annotated[str, typer.Option(help="table, csv, markdown or json")] = "table",  # noqa: A002
     region: Annotated[Optional[str], typer.Option(help="front_half, whole, face or changed")] = None,  # noqa: UP045

@@ -7,6 +7,7 @@ or a log may hold, it stays text.
 from __future__ import annotations
 
 import base64
+import gzip
 import hashlib
 from collections.abc import Sequence
 from importlib.resources import files
@@ -27,7 +28,7 @@ def render_page(template: str, *, scripts: Sequence[str] = (), deferred: Sequenc
     Args:
         template: its name in the folder `templates`.
         scripts: assets that run when the page opens, after those of every page.
-        deferred: assets that lie in the page as text until one of its scripts runs them.
+        deferred: assets that lie compressed in the page until one of its scripts runs them.
         content: what the template shows; all of it is escaped but `Markup`.
     """
     environment = Environment(
@@ -38,12 +39,12 @@ def render_page(template: str, *, scripts: Sequence[str] = (), deferred: Sequenc
         lstrip_blocks=True,
     )
     run = {name: Markup(asset(name)) for name in (*SCRIPTS, *scripts)}
-    later = {name: Markup(asset(name)) for name in deferred}
+    later = {name: asset(name) for name in deferred}
     return environment.get_template(template).render(
         policy=_policy([*run.values(), *later.values()]),
         style=Markup(asset(STYLE)),
         scripts=run.values(),
-        deferred=later,
+        deferred={name: _compressed(script) for name, script in later.items()},
         version=__version__,
         **content,
     )
@@ -57,6 +58,11 @@ def asset(name: str) -> str:
 def data_url(kind: str, content: bytes) -> str:
     """A file inside an attribute."""
     return f"data:{kind};base64,{base64.b64encode(content).decode()}"
+
+
+def _compressed(script: str) -> str:
+    """Gzip in base64, a third of its size."""
+    return base64.b64encode(gzip.compress(script.encode(), 9, mtime=0)).decode()
 
 
 def _policy(scripts: Sequence[str]) -> str:
