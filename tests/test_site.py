@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 from conftest import Workplace
+from playwright.sync_api import Browser
 from test_sharing import changed_scores, mended
 
 from refbench.errors import RefbenchError
@@ -93,20 +91,8 @@ def test_the_command_says_what_became_of_every_file(bundles: Path, tiny_run: Wor
     assert "2 leaderboard(s)" in done.stdout
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    playwright = pytest.importorskip("playwright.sync_api")
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if chromium is None:
-        pytest.skip("no Chromium here")
-    with playwright.sync_playwright() as started:
-        launched = started.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        yield launched
-        launched.close()
-
-
 @pytest.mark.slow
-def test_in_a_browser_rows_open_to_their_bundles_and_what_a_bundle_says_stays_text(browser: Any, site: Path) -> None:
+def test_in_a_browser_rows_open_to_their_bundles_and_texts_of_bundles_stay_text(browser: Browser, site: Path) -> None:
     page = browser.new_page()
     said: list[str] = []
     asked: list[str] = []
