@@ -12,7 +12,19 @@ import typer
 from rich.text import Text
 
 from refbench import __version__
-from refbench.commands import anonymizers, attackers, check, compare, data, differences, new, plan, plot, report
+from refbench.commands import (
+    anonymizers,
+    attackers,
+    check,
+    compare,
+    data,
+    differences,
+    new,
+    plan,
+    plot,
+    report,
+    sharing,
+)
 from refbench.commands.common import CANNOT, FAILURES, INTERRUPTED, OK, StoreOption, SuiteArgument, errors, output
 from refbench.errors import RefbenchError, SuiteError
 from refbench.full_disk import says_full
@@ -91,7 +103,7 @@ def _print_failures(failures: list[dict[str, Any]]) -> None:
 
 @app.command()
 def leaderboard(
-    runs: Annotated[Optional[list[str]], typer.Argument(help="Runs by name or folder [default: the latest]")] = None,  # noqa: UP045
+    runs: Annotated[Optional[list[str]], typer.Argument(help="Names, folders or bundles [default: the latest]")] = None,  # noqa: UP045
     store: StoreOption = None,
     format: Annotated[str, typer.Option(help="table, csv, markdown or json")] = "table",  # noqa: A002
     region: Annotated[Optional[str], typer.Option(help="front_half, whole, face or changed")] = None,  # noqa: UP045
@@ -102,17 +114,21 @@ def leaderboard(
         bool, typer.Option("--attackers", help="A row for every attacker, not the strongest only")
     ] = False,
 ) -> None:
-    """Rank the anonymizers by their strongest attacker: per-site correlation and SSIM with 95 % intervals."""
+    """Rank the anonymizers by their strongest attacker: per-site correlation and SSIM with 95 % intervals.
+
+    Several runs, also of several machines, are ranked together where they were made on the same people, slices and
+    split.
+    """
     from dataclasses import replace
 
     from refbench import render
     from refbench.leaderboard import build_leaderboard, default_view
-    from refbench.results import find_runs, load_run
+    from refbench.sharing.read import open_runs
 
     writers = {"csv": render.to_csv, "markdown": render.to_markdown, "json": render.to_json}
     if format not in ("table", *writers):
         _refuse(f"unknown format {format!r}{closest(format, ['table', *writers])}")
-    loaded = [load_run(folder) for folder in find_runs((store or default_store()).absolute(), runs or [])]
+    loaded = open_runs((store or default_store()).absolute(), runs or [])
     view = default_view(loaded[0])
     view = replace(
         view,
@@ -169,6 +185,9 @@ for command in (
     compare.compare,
     compare.gate,
     differences.differences,
+    sharing.export,
+    sharing.verify,
+    sharing.site,
 ):
     app.command()(command)
 app.add_typer(data.app, name="data")

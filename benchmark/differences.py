@@ -15,7 +15,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from refbench.errors import RefbenchError
 from refbench.leaderboard import Leaderboard, View, build_leaderboard
+from refbench.merge import merge
 from refbench.results import NO_ATTACK, Run
 from refbench.significance import holm, sign_flip_test
 from refbench.statistics import (
@@ -94,7 +96,12 @@ def build_differences(runs: Sequence[Run], view: View) -> Differences:
         RefbenchError: as `build_leaderboard`.
     """
     board = build_leaderboard(runs, replace(view, metrics=(view.by,), attackers=True))
-    scores = pd.concat([run.scores for run in runs], ignore_index=True)
+    scores, *others = merge(runs).populations
+    if others:
+        raise RefbenchError(
+            "the people of these runs go by different pseudonyms, so nobody can be compared with themselves; take "
+            "bundles that one store exported, or the runs themselves"
+        )
     scores = scores[(scores["region"] == view.region) & (scores["metric"] == view.by)]
     people = _People(scores[scores["site"].isin(board.sites)])
     strongest = board.rows.drop_duplicates("anonymizer")

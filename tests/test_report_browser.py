@@ -1,43 +1,23 @@
-"""The report in a real Chromium: what a reader does with mouse and keyboard. Without one these tests are skipped;
-with REFBENCH_NEEDS_BROWSER set they fail instead.
-"""
+"""The report in a real Chromium: what a reader does with mouse and keyboard."""
 
 from __future__ import annotations
 
 import io
-import os
 import re
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from conftest import Workplace
 from PIL import Image
-from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, expect
 
 pytestmark = pytest.mark.slow
-
-NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
-OPTIONS = ["--no-sandbox", "--enable-unsafe-swiftshader"]
-"""Containers have no sandbox and no graphics card."""
 
 PHANTOMS = (
     "dataset: {phantom: {subjects: 6, scale: 0.2}}\nslices: {count: 3, size: 32}\n"
     "anonymizers: [smear: {reach: [1, 4]}]\nattackers: [none, offset]\nmetrics: [correlation, ssim]"
 )
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        found = next(filter(None, map(shutil.which, NAMES)), None) or playwright.chromium.executable_path
-        if not Path(found).exists():
-            why = f"no Chromium: none of {', '.join(NAMES)} on the PATH, and none of playwright's own"
-            (pytest.fail if "REFBENCH_NEEDS_BROWSER" in os.environ else pytest.skip)(why)
-        browser = playwright.chromium.launch(executable_path=found, args=OPTIONS)
-        yield browser
-        browser.close()
 
 
 def written(folder: Path, suite: str, *options: str) -> Path:

@@ -15,7 +15,7 @@ from refbench.store import default_store
 
 
 def differences(
-    runs: Annotated[Optional[list[str]], typer.Argument(help="Runs by name or folder [default: the latest]")] = None,  # noqa: UP045
+    runs: Annotated[Optional[list[str]], typer.Argument(help="Names, folders or bundles [default: the latest]")] = None,  # noqa: UP045
     store: StoreOption = None,
     format: Annotated[str, typer.Option(help="table, csv, markdown or json")] = "table",  # noqa: A002
     region: Annotated[Optional[str], typer.Option(help="front_half, whole, face or changed")] = None,  # noqa: UP045
@@ -29,12 +29,12 @@ def differences(
     from refbench import render_differences as render
     from refbench.differences import build_differences
     from refbench.leaderboard import default_view
-    from refbench.results import find_runs, load_run
+    from refbench.sharing.read import open_runs
 
     writers = {"csv": render.to_csv, "markdown": render.to_markdown, "json": render.to_json}
     if format not in ("table", *writers):
         raise SuiteError(f"unknown format {format!r}{closest(format, ['table', *writers])}")
-    loaded = [load_run(folder) for folder in find_runs((store or default_store()).absolute(), runs or [])]
+    loaded = open_runs((store or default_store()).absolute(), runs or [])
     view = default_view(loaded[0])
     view = replace(view, region=region or view.region, by=metric or view.by, sites=tuple(site or ()))
     found = build_differences(loaded, view)

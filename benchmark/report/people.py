@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from refbench.leaderboard import SERIES
+from refbench.merge import SERIES
 from refbench.statistics import per_subject
 
 DECIMALS = 4
