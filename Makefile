@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt
 
-.PHONY: run test slow check readme results-gpu clean
+.PHONY: run test slow check gate speed readme results-gpu clean
 
 ## run: set everything up and run the demo suite to its leaderboard
 run: $(VENV)/.installed
@@ -16,12 +16,22 @@ test: $(VENV)/.tools
 
 ## slow: the tests that take minutes
 slow: $(VENV)/.tools
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -m slow --ignore tests/test_speed.py
 
 ## check: format, lint
 check: $(VENV)/.tools
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+
+## gate: run the small suite on phantoms and compare it with the committed baseline, row by row
+gate: $(VENV)/.installed
+	rm -rf build/gate-store
+	$(BIN)/refbench gate suites/ci.yaml --baseline .ci/baseline.json --store build/gate-store
+
+## speed: time the hot paths beside the committed measurements; only lines of one table can be compared
+speed: $(VENV)/.tools
+	$(BIN)/python -m pytest -m slow tests/test_speed.py --benchmark-storage=file://.ci/benchmarks --benchmark-compare \
+		--benchmark-columns=min,median,rounds --benchmark-sort=name
 
 ## readme: run the demo and put its leaderboard and its picture into README.md
 readme: $(VENV)/.installed

@@ -9,7 +9,7 @@ tests that.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,6 @@ from refbench.errors import RefbenchError
 from refbench.registry import closest
 from refbench.results import NO_ATTACK, Run
 from refbench.statistics import (
-    Estimate,
     bootstrap_weights,
     estimate,
     interval,
@@ -55,10 +54,10 @@ class Leaderboard:
         rows: one row per anonymizer, or per anonymizer and attacker. Columns: rank (NaN: none), anonymizer, attacker,
             seed, subjects, scans, failed, reasons, missing, then for each `CONDITION_METRIC_REGION_SITE` (the site
             `all` is everybody) the mean over subjects, and `..._median`, `..._low`, `..._high`: the median, and the
-            95 % interval of the mean. Of several seeds a row is the strongest one.
+            95 % interval of the mean. Of several seeds a row is the strongest one; then `over_seeds`, `..._low` and
+            `..._high` are the mean over them by the metric that ranks, with an interval over seeds and subjects.
         sites: in the order of the columns. metrics, region, by: as shown.
-        over_seeds: (anonymizer, attacker) to the mean over its seeds by the metric that ranks, with an interval over
-            seeds and subjects; only of attackers that were trained by several.
+        tried: every attacker of the runs, shown or not, to its parameters as JSON.
     """
 
     rows: pd.DataFrame
@@ -67,7 +66,7 @@ class Leaderboard:
     regions: tuple[str, ...]
     view: View
     notes: tuple[str, ...]
-    over_seeds: Mapping[tuple[str, str], Estimate] = field(default_factory=dict)
+    tried: Mapping[str, str]
 
 
 def column(condition: str, metric: str, region: str, site: str) -> str:
@@ -110,10 +109,15 @@ def build_leaderboard(runs: Sequence[Run], view: View) -> Leaderboard:
     cells = pd.concat([run.cells for run in runs], ignore_index=True)
     subjects = pd.concat([run.subjects for run in runs], ignore_index=True)
     subjects = subjects[subjects["site"].isin(sites)] if view.sites else subjects
+    over_seeds = _over_seeds(wide, weights, view)
     rows = []
     for anonymizer in dict.fromkeys(cells["anonymizer"]):
         own = cells[cells["anonymizer"] == anonymizer]
-        attacks = [_row(figures, anonymizer, cell, regions, {*metrics, view.by}) for _, cell in own.iterrows()]
+        attacks = [
+            _row(figures, anonymizer, cell, regions, {*metrics, view.by})
+            | over_seeds.get((anonymizer, cell["attacker"]), {})
+            for _, cell in own.iterrows()
+        ]
         key = column("reconstructed", view.by, view.region, "all")
         attacks.sort(key=lambda row: -np.inf if np.isnan(row.get(key, np.nan)) else row[key], reverse=True)
         facts = _facts(own, subjects[subjects["anonymizer"] == anonymizer])
@@ -121,7 +125,8 @@ def build_leaderboard(runs: Sequence[Run], view: View) -> Leaderboard:
         rows.append(strongest if not view.attackers else strongest | {"others": attacks[1:]})
     table = _ranked(rows)
     notes = tuple(dict.fromkeys(note for run in runs for note in run.info.get("notes", ())))
-    return Leaderboard(table, sites, metrics, regions, view, notes, _over_seeds(wide, weights, view))
+    tried = {cell["attacker"]: cell.get("attacker_params", "{}") for _, cell in cells.iterrows()}
+    return Leaderboard(table, sites, metrics, regions, view, notes, tried)
 
 
 def _figures(
@@ -141,8 +146,10 @@ def _figures(
     return figures
 
 
-def _over_seeds(wide: pd.DataFrame, weights: NDArray[np.float64], view: View) -> dict[tuple[str, str], Estimate]:
-    """The mean of every attack that was trained by several seeds, by the metric that ranks."""
+def _over_seeds(
+    wide: pd.DataFrame, weights: NDArray[np.float64], view: View
+) -> dict[tuple[str, str], dict[str, float]]:
+    """The mean of every attack that was trained by several seeds, by the metric that ranks, and its interval."""
     trained: dict[tuple[str, str], list[int]] = {}
     for number, series in enumerate(wide.columns):
         anonymizer, attacker, _, *what = tuple(series)
@@ -152,7 +159,8 @@ def _over_seeds(wide: pd.DataFrame, weights: NDArray[np.float64], view: View) ->
     for attack, numbers in trained.items():
         if len(numbers) > 1:
             values = wide.iloc[:, numbers].to_numpy(dtype=np.float64)
-            found[attack] = estimate(mean(values), resampled_over_seeds(values, weights, seed_weights(len(numbers))))
+            drawn = estimate(mean(values), resampled_over_seeds(values, weights, seed_weights(len(numbers))))
+            found[attack] = {"over_seeds": drawn.value, "over_seeds_low": drawn.low, "over_seeds_high": drawn.high}
     return found
 
 

@@ -74,9 +74,8 @@ def _site_headers(board: Leaderboard) -> list[str]:
 
 
 def attack_names(board: Leaderboard) -> dict[str, str]:
-    """Attackers by the parameters that tell them from others of the same name; CSV and JSON have all of them."""
-    rows = board.rows
-    params = {label: json.loads(text) for label, text in zip(rows["attacker"], rows["attacker_params"], strict=True)}
+    """Attackers by the parameters that tell them from others of the same name; CSV and JSON have all parameters."""
+    params = {label: json.loads(text) for label, text in board.tried.items()}
     names = {}
     for label, own in params.items():
         name = label.partition("(")[0]
@@ -92,7 +91,7 @@ def attack_names(board: Leaderboard) -> dict[str, str]:
 
 def _names_with_seeds(board: Leaderboard) -> dict[tuple[str, int], str]:
     names, rows = attack_names(board), board.rows
-    several = rows["seed"].nunique() > 1 or bool(board.over_seeds)
+    several = rows["seed"].nunique() > 1 or "over_seeds" in rows
     return {
         (label, seed): names[label] + (f" seed {seed}" if several else "")
         for label, seed in zip(rows["attacker"], rows["seed"], strict=True)
@@ -194,15 +193,17 @@ def _has_ties(board: Leaderboard) -> bool:
 
 def _seeds(board: Leaderboard) -> list[str]:
     """What the attacks that are shown come to over all their seeds."""
+    if "over_seeds" not in board.rows:
+        return []
     names = attack_names(board)
-    shown = dict.fromkeys(zip(board.rows["anonymizer"], board.rows["attacker"], strict=True))
+    attacks = board.rows.dropna(subset=["over_seeds"]).drop_duplicates(["anonymizer", "attacker"])
     lines = [
-        f"{anonymizer}, {names[attacker]}: {found.value:.{DIGITS}f} [{found.low:.{DIGITS}f}, {found.high:.{DIGITS}f}]"
-        for anonymizer, attacker in shown
-        if (found := board.over_seeds.get((anonymizer, attacker))) is not None
+        f"{row['anonymizer']}, {names[row['attacker']]}: {row['over_seeds']:.{DIGITS}f} "
+        f"[{row['over_seeds_low']:.{DIGITS}f}, {row['over_seeds_high']:.{DIGITS}f}]"
+        for _, row in attacks.iterrows()
     ]
     what = f"Of several seeds the strongest is shown. {board.view.by}, mean over seeds [95 % over seeds and people]:"
-    return [what, *lines] if lines else []
+    return [what, *lines]
 
 
 def _unranked(board: Leaderboard) -> list[str]:

@@ -235,13 +235,13 @@ def test_every_site_has_a_median_and_an_interval_of_its_own() -> None:
 def test_seeds_have_a_mean_and_an_interval_over_all_of_them() -> None:
     series: list[Series] = [("x", "gan", 0, 0.5), ("x", "gan", 1, 0.9), ("y", "gan", 0, 0.8)]
     found = board(series)
-    assert list(found.over_seeds) == [("x", "gan")]
-    both = found.over_seeds["x", "gan"]
-    assert both.value == pytest.approx(0.725)
-    assert both.low < 0.54, "one draw in four has the weaker seed only"
-    assert both.high > 0.91
+    several = found.rows.set_index("anonymizer")
+    assert several.loc["x", "over_seeds"] == pytest.approx(0.725)
+    assert several.loc["x", "over_seeds_low"] < 0.54, "one draw in four has the weaker seed only"
+    assert several.loc["x", "over_seeds_high"] > 0.91
+    assert np.isnan(several.loc["y", "over_seeds"]), "one seed only"
     assert figure(found, 1, "reconstructed", "all_low") > 0.9, "the row is of the stronger seed"
-    assert board().over_seeds == {}
+    assert "over_seeds" not in board().rows
 
 
 def test_numbers_are_unrounded() -> None:

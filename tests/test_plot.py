@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from refbench.plots.pictures import Scan, ranked_scans, typical_scans
 from refbench.plots.scores import draw_dose, draw_learning, draw_sites, draw_traces
 from refbench.plots.series import Attack, strongest_attacks, sweeps
 from refbench.plots.style import short_names
+from refbench.plots.utility import draw_utility
 from refbench.results import Run, load_run
 from refbench.store import Store
 
@@ -98,6 +100,20 @@ def test_dose_and_learning_curves(tmp_path: Path) -> None:
     assert list(handles[0].lines[0].get_xdata()) == [0.5, 1]
 
 
+def test_utility_is_what_is_left_of_the_whole_slice(tmp_path: Path) -> None:
+    """The release keeps 0.1 more over the whole slice; the attack is looked at where it works."""
+    run = made_up(tmp_path)
+    whole = run.scores.assign(region="whole", value=run.scores["value"] + 0.1)
+    checks = pd.DataFrame({"anonymizer": ["blur(strength_mm=8)"] * 2, "brain_changed": [3, ""]})
+    run = replace(run, scores=pd.concat([run.scores, whole], ignore_index=True), subjects=checks)
+    attack = Attack("blur(strength_mm=8)", "net(share=1)", 0)
+    axes = draw_utility(run, [attack], "front_half", METRICS).axes[0]
+    assert axes.get_legend_handles_labels()[1] == ["blur(strength_mm=8) (3 brain voxels changed)"]
+    (point,) = axes.containers
+    kept, regained = 0.5 + 0.05 / 3 + 0.005 + 0.1, 0.7 + 0.05 / 3 + 0.005
+    assert point.lines[0].get_xydata().tolist() == [[pytest.approx(kept), pytest.approx(regained)]]
+
+
 def test_people_are_chosen_by_their_scores() -> None:
     scans = [Scan(f"P{number}", "1", "AB"[number % 2], number / 10) for number in range(5)]
     assert [scan.subject for scan in typical_scans(scans)] == ["P2", "P1"]
@@ -139,7 +155,7 @@ def test_faces_are_drawn_only_when_asked_for(workplace: Workplace) -> None:
     assert shown.returncode == 0, shown.stderr
     assert "left out: typical results, all slices" in shown.stdout
     names = {file.stem for file in (workplace.folder / "figures").iterdir()}
-    assert names == {"traces_01_smear", "sites", "validation"}
+    assert names == {"traces_01_smear", "sites", "utility", "validation"}
     run = load_run(workplace.run_folder())
     plotted = write_plots(run, Store(workplace.folder / "store"), workplace.folder / "with", faces=True)
     drawn = {file.stem for file in plotted.files} - names

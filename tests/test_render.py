@@ -10,7 +10,6 @@ from rich.console import Console
 
 from refbench.leaderboard import Leaderboard, View
 from refbench.render import show, to_csv, to_json, to_markdown, to_terminal
-from refbench.statistics import Estimate
 
 THIRD, TINY = 1 / 3, 0.1 + 0.2
 
@@ -39,7 +38,8 @@ def make_board(*, trouble: bool = False, attackers: bool = False) -> Leaderboard
     table = pd.DataFrame(rows)
     table["rank"] = table["rank"].astype("Int64")
     view = View(attackers=attackers)
-    return Leaderboard(table, ("Guys", "HH"), ("correlation", "ssim"), ("front_half", "changed"), view, ("a note",))
+    metrics, tried = ("correlation", "ssim"), {"gan": "{}", "none": "{}"}
+    return Leaderboard(table, ("Guys", "HH"), metrics, ("front_half", "changed"), view, ("a note",), tried)
 
 
 def text(board: Leaderboard, width: int) -> str:
@@ -142,7 +142,7 @@ def test_narrow_terminals_get_metrics_below_each_other() -> None:
 
 
 def test_a_label_is_no_markup() -> None:
-    board = make_board()
+    board = replace(make_board(), tried={"[/red]gan": "{}", "none": "{}"})
     board.rows.loc[0, "anonymizer"] = "removal(part=[bold])"
     board.rows.loc[0, "attacker"] = "[/red]gan"
     shown = text(board, 250)
@@ -159,13 +159,22 @@ def test_output_to_a_file_is_wide_and_plain() -> None:
 
 
 def test_attacks_are_named_by_what_tells_them_apart() -> None:
-    board = make_board(attackers=True)
-    board.rows["attacker"] = ["gan(steps=5, width=8)", "gan(steps=5, width=16)", "none"]
-    board.rows["attacker_params"] = ['{"steps": 5, "width": 8}', '{"steps": 5, "width": 16}', "{}"]
+    narrow, wide = "gan(steps=5, width=8)", "gan(steps=5, width=16)"
+    tried = {narrow: '{"steps": 5, "width": 8}', wide: '{"steps": 5, "width": 16}', "none": "{}"}
+    board = replace(make_board(attackers=True), tried=tried)
+    board.rows["attacker"] = [narrow, wide, "none"]
     lines = text(board, 200)
     assert "↳ gan(width=8) " in lines
     assert "↳ gan(width=16) " in lines
     assert "↳ none " in lines
+
+
+def test_the_strongest_attack_is_told_from_others_that_are_not_shown() -> None:
+    known, estimated = "gan(region=known)", "gan"
+    tried = {known: '{"region": "known"}', estimated: '{"region": "estimated"}', "none": "{}"}
+    board = replace(make_board(), tried=tried)
+    board.rows["attacker"] = [known, "none"]
+    assert "↳ gan(region=known) " in text(board, 200)
 
 
 def test_seeds_are_told_apart() -> None:
@@ -178,7 +187,7 @@ def test_seeds_are_told_apart() -> None:
 
 def test_a_single_site_is_one_column() -> None:
     board = make_board()
-    single = Leaderboard(board.rows, ("HH",), board.metrics, board.regions, board.view, board.notes)
+    single = replace(board, sites=("HH",))
     assert "HH [95 %]" in text(single, 200)
     assert " all " not in text(single, 200)
 
@@ -194,9 +203,11 @@ def test_a_shared_rank_is_marked_and_explained() -> None:
 
 
 def test_several_seeds_are_summed_up_below() -> None:
-    over = {("removal", "gan"): Estimate(0.5, 0.4, 0.6), ("removal", "other"): Estimate(0.1, 0.1, 0.1)}
-    lines = to_markdown(replace(make_board(), over_seeds=over)).splitlines()
+    board = make_board()
+    for name, values in {"": [0.5, math.nan], "_low": [0.4, math.nan], "_high": [0.6, math.nan]}.items():
+        board.rows[f"over_seeds{name}"] = values
+    lines = to_markdown(board).splitlines()
     assert any(line.startswith("| 1 | removal | gan seed 0 |") for line in lines)
     start = next(number for number, line in enumerate(lines) if line.startswith("Of several seeds"))
     assert lines[start + 1] == "removal, gan: 0.500 [0.400, 0.600]"
-    assert not any("other" in line for line in lines)
+    assert not any(line.startswith("blur(strength_mm=4), none:") for line in lines)

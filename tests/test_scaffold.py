@@ -101,7 +101,9 @@ def test_the_example_package_is_installed_and_used_in_a_suite(tmp_path: Path) ->
             copy.parent.mkdir(parents=True, exist_ok=True)
             copy.write_bytes(file.read_bytes())
     here.install(source)
-    assert "refbench-example" in here.refbench("list")
+    listed = here.refbench("list")
+    assert "refbench-example" in listed
+    assert "broken: anonymizer 'broken_example'" in " ".join(listed.split())
     assert "keeps them all" in here.refbench("check", "metric", "mean_error")
     (tmp_path / "example.yaml").write_text(
         "dataset: {phantom: {subjects: 4, scale: 0.2}}\nslices: {count: 3, size: 32}\nsplit: {test: 2, validation: 1}\n"

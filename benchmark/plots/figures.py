@@ -16,6 +16,7 @@ from refbench.plots import pictures, scores
 from refbench.plots.curves import draw_curves
 from refbench.plots.series import Attack, strongest_attacks, sweeps
 from refbench.plots.style import save, style
+from refbench.plots.utility import UTILITY_REGION, draw_utility
 from refbench.registry import closest
 from refbench.results import Run
 from refbench.run_jobs import shows_real_people
@@ -107,7 +108,12 @@ def drawings(
         yield Drawing("validation", partial(draw_curves, run.folder.name, curves))
     else:
         left_out.append(f"validation curves: no training of this run in {store.root} was validated while it ran")
-    left_out.append("privacy and utility: a run holds no figures of utility")
+    if region == "changed":
+        left_out.append("privacy and utility: anonymizers change different pixels, so their scores there say little")
+    elif attacks and UTILITY_REGION in set(run.scores["region"]):
+        yield Drawing("utility", partial(draw_utility, run, attacks, region, metrics))
+    else:
+        left_out.append(f"privacy and utility: no release of an attacked anonymizer is scored in {UTILITY_REGION}")
     if attacks:
         yield from _pictures(run, store, attacks, region, view.by, left_out, faces=faces)
 
