@@ -50,7 +50,7 @@ class Change:
     def __str__(self) -> str:
         who = "" if self.site == EVERYBODY else f" at {self.site}"
         by = "" if not any(self.attackers) else f" ({' → '.join(dict.fromkeys(self.attackers))})"
-        step = f"{self.now - self.before:+.3f}, tolerance {self.tolerance:g}"
+        step = f"{self.now - self.before:+.4f}, tolerance {self.tolerance:g}"
         return f"{self.metric}{who}{by} {self.before:.3f} → {self.now:.3f} ({step})"
 
 

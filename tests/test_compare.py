@@ -63,7 +63,7 @@ def test_an_anonymizer_that_hides_less_is_worse_and_the_reason_says_by_how_much(
         "strongest attack": "worse", "released": "worse", "none": "worse", "gan": "worse", "mean": "same",
     }  # fmt: skip
     said = line(found, "strongest attack").reason
-    assert said == "hides less: correlation (gan) 0.700 → 0.750 (+0.050, tolerance 0.01), and 1 more"
+    assert said == "hides less: correlation (gan) 0.700 → 0.750 (+0.0500, tolerance 0.01), and 1 more"
 
 
 def test_an_attacker_that_got_weaker_is_worse_though_the_anonymizer_looks_better() -> None:

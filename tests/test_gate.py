@@ -97,8 +97,8 @@ def test_a_weakened_blur_turns_the_gate_red_and_an_unchanged_run_stays_green(wor
     found = json.loads(red.stdout)
     (strongest,) = [line for line in found["lines"] if line["attack"] == "strongest attack"]
     step = max(change["now"] - change["before"] for change in strongest["changes"])
-    assert f"({step:+.3f}, tolerance 0.01)" in red.stderr
-    assert f"({step:+.3f}, tolerance 0.01)" in summary.read_text()
+    assert f"({step:+.4f}, tolerance 0.01)" in red.stderr
+    assert f"({step:+.4f}, tolerance 0.01)" in summary.read_text()
 
 
 @pytest.mark.slow
