@@ -32,8 +32,8 @@ from refbench.full_disk import says_full
 from refbench.registry import KINDS, Registry, closest
 from refbench.store import Store, default_store
 
-RUN, READ, ANONYMIZE, PLUGINS, DATA = "Run", "Read results", "Anonymize files", "Plug-ins", "Data"
-"""Panels of `refbench --help`, in this order."""
+RUN, READ, PLUGINS, ANONYMIZE, DATA = "Run", "Read results", "Plug-ins", "Anonymize files", "Data"
+"""Panels of `refbench --help`."""
 
 app = typer.Typer(
     name="refbench",

@@ -34,6 +34,7 @@ BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", flags=re.DOTALL | re.MULTILINE)
 
 PARSED = {
     "refbench run suites/ixi.yaml": "days on a GPU, and needs IXI",
+    "refbench demo": "the demo suite as it stands: minutes",
     "refbench data ixi data": "downloads 4.8 GB; test_cli_data.py downloads from a server of its own",
     "refbench data phantom phantoms --subjects 60 --sessions 2": "minutes; test_cli_data.py writes a small cohort",
 }
@@ -104,6 +105,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Workplace:
     for name in ("RUN", "EARLIER", "LATER", "ci-9154c41d", "ci-2b7e01aa"):
         shutil.copytree(finished, runs / name)
     os.utime(finished / "run.json")  # the latest one
+    (place.folder / "bundles").mkdir()
+    run_here("refbench export RUN --out bundles/RUN.zip", place)  # it has a test of its own below
     return place
 
 

@@ -10,6 +10,9 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
+
+from refbench import __version__
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -20,6 +23,12 @@ def test_the_reference_of_suites_says_what_the_code_says() -> None:
     assert updated(page) == page, "type: python docs/make_reference.py"
     assert "| `strength_mm` | number | mm | > 0, ≤ 50 | `4.0` | standard deviation of the Gaussian |" in page
     assert "| `memory_gb` | number | GB | > 0 |  | memory of one job; the machine's own if not given |" in page
+
+
+def test_the_citation_names_this_version() -> None:
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert citation["version"] == __version__
+    assert citation["references"][0]["doi"] in (ROOT / "docs" / "cite.md").read_text(encoding="utf-8")
 
 
 def test_the_site_builds_without_a_broken_link_and_fetches_nothing(tmp_path: Path) -> None:
