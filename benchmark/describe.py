@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import yaml
 from pydantic import BaseModel
 from pydantic.errors import PydanticUserError
 from rich.console import Console
@@ -79,8 +81,8 @@ def _bounds(field: Mapping[str, Any]) -> str:
 
 
 def _plain(value: Any) -> str:
-    if isinstance(value, list):
-        return f"[{', '.join(_plain(item) for item in value)}]"
+    if isinstance(value, list | dict):  # as it would be written in a suite
+        return yaml.safe_dump(value, default_flow_style=True, width=math.inf).strip()
     return "none" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
