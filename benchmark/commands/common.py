@@ -26,7 +26,7 @@ RunArgument = Annotated[
 ]
 RunsArgument = Annotated[
     Optional[list[str]],  # noqa: UP045
-    typer.Argument(help="Runs by name or folder [default: the latest]", autocompletion=completion.runs),
+    typer.Argument(help="Runs by name or folder, or bundles [default: the latest]", autocompletion=completion.runs),
 ]
 StoreOption = Annotated[
     Optional[Path],  # noqa: UP045
