@@ -56,8 +56,9 @@ SLOW = {
 
 def commands() -> list[str]:
     """All lines of all blocks that call refbench, once each, without their remarks."""
-    lines = [line for page in PAGES.values() for _, block in BLOCK.findall(page) for line in block.splitlines()]
-    found = [re.match(r"(?:\s*- run: )?(refbench .*)", line) for line in lines]
+    fenced = [line for page in PAGES.values() for _, block in BLOCK.findall(page) for line in block.splitlines()]
+    indented = [line[4:] for page in PAGES.values() for line in BLOCK.sub("", page).splitlines() if line[:4].isspace()]
+    found = [re.match(r"(?:\s*- run: )?(refbench .*)", line) for line in (*fenced, *indented)]
     return list(dict.fromkeys(re.sub(r"\s+#.*", "", line[1]).rstrip() for line in found if line))
 
 
@@ -102,7 +103,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Workplace:
     assert run_here("refbench gate suite.yaml --baseline baseline.json --write", place) == 0
     runs = place.folder / "store" / "runs"
     (finished,) = runs.glob("suite-*")
-    for name in ("RUN", "EARLIER", "LATER", "ci-9154c41d", "ci-2b7e01aa"):
+    for name in ("RUN", "EARLIER", "LATER", "demo-33f69641", "ci-9154c41d", "ci-2b7e01aa"):
         shutil.copytree(finished, runs / name)
     os.utime(finished / "run.json")  # the latest one
     (place.folder / "bundles").mkdir()
