@@ -12,7 +12,19 @@ import typer
 from rich.text import Text
 
 from refbench import __version__, completion
-from refbench.commands import anonymizers, attackers, check, compare, data, differences, new, plan, plot
+from refbench.commands import (
+    anonymizers,
+    attackers,
+    check,
+    compare,
+    data,
+    differences,
+    new,
+    plan,
+    plot,
+    report,
+    sharing,
+)
 from refbench.commands.common import (
     CANNOT,
     FAILURES,
@@ -32,7 +44,7 @@ from refbench.full_disk import says_full
 from refbench.registry import KINDS, Registry, closest
 from refbench.store import Store, default_store
 
-RUN, READ, PLUGINS, ANONYMIZE, DATA = "Run", "Read results", "Plug-ins", "Anonymize files", "Data"
+RUN, READ, SHARE, PLUGINS, ANONYMIZE, DATA = "Run", "Read results", "Share", "Plug-ins", "Anonymize files", "Data"
 """Panels of `refbench --help`."""
 
 app = typer.Typer(
@@ -138,7 +150,8 @@ def leaderboard(
 ) -> None:
     """Rank the anonymizers by their strongest attacker: per-site correlation and SSIM with 95 % intervals.
 
-    Several runs of the same data, slices and split are ranked together.
+    Several runs, also of several machines, are ranked together where they were made on the same people, slices and
+    split.
 
     For example:
 
@@ -150,12 +163,12 @@ def leaderboard(
 
     from refbench import render
     from refbench.leaderboard import build_leaderboard, default_view
-    from refbench.results import find_runs, load_run
+    from refbench.sharing.read import open_runs
 
     writers = {"csv": render.to_csv, "markdown": render.to_markdown, "json": render.to_json}
     if format not in ("table", *writers):
         _refuse(f"unknown format {format!r}{closest(format, ['table', *writers])}")
-    loaded = [load_run(folder) for folder in find_runs((store or default_store()).absolute(), runs or [])]
+    loaded = open_runs((store or default_store()).absolute(), runs or [])
     view = default_view(loaded[0])
     view = replace(
         view,
@@ -222,7 +235,8 @@ def schema() -> None:
 
 for panel, commands in {
     RUN: (plan.plan, compare.gate),
-    READ: (differences.differences, compare.compare, plot.plot, attackers.curves, anonymizers.qc),
+    READ: (report.report, differences.differences, compare.compare, plot.plot, attackers.curves, anonymizers.qc),
+    SHARE: (sharing.export, sharing.verify, sharing.site),
     ANONYMIZE: (anonymizers.anonymize,),
     PLUGINS: (new.new, check.check),
 }.items():

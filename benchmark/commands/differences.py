@@ -38,12 +38,12 @@ def differences(
     from refbench import render_differences as render
     from refbench.differences import build_differences
     from refbench.leaderboard import default_view
-    from refbench.results import find_runs, load_run
+    from refbench.sharing.read import open_runs
 
     writers = {"csv": render.to_csv, "markdown": render.to_markdown, "json": render.to_json}
     if format not in ("table", *writers):
         raise SuiteError(f"unknown format {format!r}{closest(format, ['table', *writers])}")
-    loaded = [load_run(folder) for folder in find_runs((store or default_store()).absolute(), runs or [])]
+    loaded = open_runs((store or default_store()).absolute(), runs or [])
     view = default_view(loaded[0])
     view = replace(view, region=region or view.region, by=metric or view.by, sites=tuple(site or ()))
     found = build_differences(loaded, view)
