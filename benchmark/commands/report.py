@@ -8,17 +8,23 @@ from typing import Annotated, Optional
 import typer
 from rich.text import Text
 
-from refbench.commands.common import StoreOption, output
+from refbench.commands.common import RunArgument, StoreOption, output
 from refbench.store import Store, default_store
 
 
 def report(
-    run: Annotated[Optional[str], typer.Argument(help="A run by name or folder [default: the latest]")] = None,  # noqa: UP045
+    run: RunArgument = None,
     out: Annotated[Optional[Path], typer.Option(help="The file [default: report.html in the run's folder]")] = None,  # noqa: UP045
     store: StoreOption = None,
     faces: Annotated[bool, typer.Option("--faces", help="Show real people, too: for local use only.")] = False,
 ) -> None:
-    """Write a run's report: one HTML file that opens anywhere, without a network."""
+    """Write a run's report: one HTML file that opens anywhere, without a network.
+
+    For example:
+
+        refbench report
+        refbench report demo --out demo.html
+    """
     from refbench.report.write import FILE, write_report
     from refbench.results import find_runs, load_run
 

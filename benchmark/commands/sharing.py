@@ -8,7 +8,7 @@ from typing import Annotated, Optional
 import typer
 from rich.text import Text
 
-from refbench.commands.common import StoreOption, errors, output
+from refbench.commands.common import RunArgument, StoreOption, errors, output
 from refbench.store import default_store
 
 DIFFERS = 1
@@ -18,7 +18,7 @@ SHOWN = 12
 
 
 def export(
-    run: Annotated[Optional[str], typer.Argument(help="A run by name or folder [default: the latest]")] = None,  # noqa: UP045
+    run: RunArgument = None,
     out: Annotated[Optional[Path], typer.Option(help="The bundle [default: NAME.zip here]")] = None,  # noqa: UP045
     by: Annotated[str, typer.Option(help="Who made it, if the bundle shall say so: a lab, a person")] = "",
     store: StoreOption = None,
@@ -27,6 +27,11 @@ def export(
 
     People go by salted hashes. The salt stays in the store, so the same store gives the same hashes. Whoever has the
     original scans may still recognise people by their scores: see docs/sharing.md.
+
+    For example:
+
+        refbench export demo
+        refbench export demo --out bundles/demo.zip --by "Our lab"
     """
     from refbench.results import find_runs, load_run
     from refbench.sharing.export import STAYED_OUT
@@ -63,6 +68,10 @@ def verify(bundle: Annotated[Path, typer.Argument(help="A bundle of a run, as `r
 
     Exit codes: 0 all is as it says; 1 the leaderboard or a hash is another; 2 it cannot be read. To check the files of
     a data set, use `refbench data verify`.
+
+    For example:
+
+        refbench verify bundles/demo.zip
     """
     from refbench.sharing.verify import verify as check
 
@@ -91,6 +100,10 @@ def site(
     """Make a public leaderboard of several bundles: plain pages that need no server and no network.
 
     Every bundle is verified, and those made on the same people, slices, split and metrics are ranked together.
+
+    For example:
+
+        refbench site bundles --out public
     """
     from refbench.sharing.site import INDEX, write_site
 
