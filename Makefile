@@ -6,9 +6,9 @@ PIP = $(BIN)/python -m pip install --disable-pip-version-check --quiet --constra
 
 .PHONY: run test slow check gate speed readme docs results-gpu clean
 
-## run: set everything up and run the demo suite to its leaderboard
+## run: set everything up, run the demo suite to its leaderboard and write its report
 run: $(VENV)/.installed
-	$(BIN)/refbench run suites/demo.yaml
+	$(BIN)/refbench demo
 
 ## test: set everything up and run the tests
 test: $(VENV)/.tools

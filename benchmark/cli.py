@@ -60,7 +60,7 @@ app = typer.Typer(
 def root(version: Annotated[bool, typer.Option("--version", help="Print the version and leave.")] = False) -> None:
     """Measure how much of a face comes back after a head MRI has been anonymized.
 
-    Begin with `refbench run demo`: phantoms, minutes, nothing to download. `refbench COMMAND --help` has examples.
+    Begin with `refbench demo`: phantoms, two minutes, nothing to download. `refbench COMMAND --help` has examples.
     """
     if version:
         output.print(f"refbench {__version__}")
@@ -111,7 +111,15 @@ def run(
     if outcome.failures:
         _print_failures(outcome.failures)
         raise typer.Exit(FAILURES)
-    output.print(f"next: refbench leaderboard {outcome.run.folder.name} --attackers --region changed")
+    name = outcome.run.folder.name
+    output.print(f"next: refbench report {name}, or refbench leaderboard {name} --attackers --region changed")
+
+
+@app.command(rich_help_panel=RUN)
+def demo(store: StoreOption = None) -> None:
+    """Run the demo suite on phantoms, show its leaderboard and write its report: two minutes, nothing to download."""
+    run("demo", store)
+    report.report("demo", store=store)
 
 
 def _print_failures(failures: list[dict[str, Any]]) -> None:
