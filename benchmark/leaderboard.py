@@ -202,7 +202,7 @@ def _row(
 
 def _facts(cells: pd.DataFrame, subjects: pd.DataFrame) -> dict[str, Any]:
     bad = cells[cells["status"] != "ok"]
-    ends = bad["status"].mask(bad["error"] == NOT_RUN, NOT_RUN)
+    ends = bad["status"].replace("cancelled", NOT_RUN)  # a run writes no tables while it is cancelled
     missing = [f"{attacker}: {end}" for attacker, end in zip(bad["attacker"], ends, strict=True)]
     present = subjects[subjects["part"] != "excluded"]
     tested = present[present["part"] == "test"]

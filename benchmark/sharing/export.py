@@ -146,12 +146,13 @@ def _renamed(table: pd.DataFrame, pseudonyms: Pseudonyms) -> pd.DataFrame:
 
 
 def _suite(run: Run, secrets: Secrets) -> str:
-    """The suite as it was run, without comments, folders, and files of this machine."""
+    """The suite as it was run, without comments, folders, files of this machine, and where its jobs ran."""
     path = run.folder / "suite.yaml"
     try:
         value = YamlSource(path.read_text(encoding="utf-8"), path).data
     except OSError as error:
         raise RefbenchError(f"{path} cannot be read ({error.strerror}); run the suite again") from error
+    value.pop("engine", None)  # names machines, accounts and folders, and decides nothing
     return yaml.safe_dump(cleaned(value, secrets.telling), sort_keys=False, allow_unicode=True, width=110)
 
 
