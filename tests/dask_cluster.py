@@ -12,7 +12,7 @@ from pathlib import Path
 
 @dataclass
 class DaskCluster:
-    """A scheduler and workers of one thread each, started with `dask scheduler` and `dask worker`."""
+    """A scheduler and workers, started with `dask scheduler` and `dask worker`."""
 
     folder: Path
     environment: Mapping[str, str]
@@ -31,9 +31,9 @@ class DaskCluster:
         """Where the scheduler says how to reach it."""
         return self.folder / "scheduler.json"
 
-    def worker(self, *, under: Sequence[str] = ()) -> subprocess.Popen[bytes]:
-        """Start one more; `under`: a program that starts it."""
-        options = ("--nthreads", "1", "--no-nanny", "--local-directory", str(self.folder))
+    def worker(self, *more: str, threads: int = 1, under: Sequence[str] = ()) -> subprocess.Popen[bytes]:
+        """Start one more; `more` of its options; `under`: a program that starts it."""
+        options = ("--nthreads", str(threads), "--no-nanny", "--local-directory", str(self.folder), *more)
         self.workers.append(self._start("worker", f"worker{len(self.workers)}.log", *options, under=under))
         return self.workers[-1]
 

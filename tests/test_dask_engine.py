@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -25,6 +26,8 @@ SUITE = """
 anonymizers: [identity, smear: {reach: [1, 2]}]
 attackers: [none, offset]
 """
+FEW = "dataset: {tiny_heads: {people: 3}}\nsplit: {test: 1, validation: 1}\n"
+"""Three people: enough where it does not matter what is computed."""
 
 
 @pytest.fixture
@@ -90,7 +93,7 @@ def test_the_same_table_byte_for_byte_and_nothing_twice(workplace: Workplace, cl
 def test_a_worker_that_is_killed_costs_nothing_but_time(
     workplace: Workplace, cluster: DaskCluster, with_its_jobs: bool
 ) -> None:
-    suite = workplace.suite("attackers: [none, offset: {pause: 4}]")
+    suite = workplace.suite(f"{FEW}attackers: [none, offset: {{pause: 4}}]")
     process = workplace.start("run", suite, on(cluster))
     wait_until(lambda: workplace.count("fit"))
     (job,) = wait_until(lambda: running_jobs(workplace))
@@ -128,7 +131,7 @@ def test_plugins_that_take_their_process_with_them_leave_the_workers_alone(
 
 
 def test_ctrl_c_ends_what_runs_on_the_workers(workplace: Workplace, cluster: DaskCluster) -> None:
-    suite = workplace.suite("attackers: [offset: {pause: 300}, offset: {pause: 301}, offset: {pause: 302}]")
+    suite = workplace.suite(f"{FEW}attackers: [offset: {{pause: 300}}, offset: {{pause: 301}}, offset: {{pause: 302}}]")
     process = workplace.start("run", suite, on(cluster, bundle=1))
     wait_until(lambda: workplace.count("fit") == 2)
     jobs = running_jobs(workplace)
@@ -142,6 +145,50 @@ def test_ctrl_c_ends_what_runs_on_the_workers(workplace: Workplace, cluster: Das
     assert not Store(workplace.folder / "store").failed()
     time.sleep(1)
     assert workplace.count("fit") == 2, "what had not begun does not begin"
+
+
+DEEP = """
+import json, os, time
+from pathlib import Path
+from typing import ClassVar
+from refbench.attackers.none import NoAttack
+from refbench.plugin import param
+
+
+class Deep(NoAttack):
+    "Notes which cards it sees."
+
+    gpu: ClassVar[bool] = True
+    number: int = param(0, "tells one from another")
+
+    def fit(self, train, validation, context):
+        time.sleep(2)
+        note = {"cards": os.environ.get("CUDA_VISIBLE_DEVICES"), "worker": os.environ.get("WORKER")}
+        (Path(os.environ["TINY_LOG"]) / f"deep-{self.number}").write_text(json.dumps(note))
+        return super().fit(train, validation, context)
+"""
+
+
+def test_trainings_of_networks_go_where_cards_are_offered_and_have_theirs_alone(
+    workplace: Workplace, cluster: DaskCluster
+) -> None:
+    (workplace.folder / "deep.py").write_text(DEEP)
+    cluster.worker("--resources", "GPU=2", threads=2, under=("env", "WORKER=with cards", "CUDA_VISIBLE_DEVICES=5,7"))
+    wait_until(lambda: "Registered to" in cluster.said(2))
+    tiny = Path(__file__).with_name("tiny_plugins.py")
+    suite = workplace.suite(f"{FEW}plugins: [{tiny}, deep.py]\nattackers: [none, deep: {{number: [1, 2]}}]")
+    result = workplace.refbench("run", suite, on(cluster))
+    assert result.returncode == 0, result.stderr
+    notes = [json.loads((workplace.folder / "log" / f"deep-{number}").read_text()) for number in (1, 2)]
+    assert {note["worker"] for note in notes} == {"with cards"}
+    assert sorted(note["cards"] for note in notes) == ["5", "7"]
+    refused = workplace.refbench(
+        "run",
+        workplace.suite(f"{FEW}plugins: [{tiny}, deep.py]\nattackers: [deep]\ntraining: {{gpus: 3}}"),
+        on(cluster),
+    )
+    assert refused.returncode == 2
+    assert "wants 3 graphics cards, and no worker offers more than 2" in refused.stderr
 
 
 def test_a_worker_that_does_not_see_the_store_is_found_out_before_anything_runs(

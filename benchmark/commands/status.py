@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from typing import TYPE_CHECKING, Annotated, Optional
+from typing import TYPE_CHECKING
 
-import typer
 from rich.text import Text
 
-from refbench.commands.common import StoreOption, output
+from refbench.commands.common import RunArgument, StoreOption, output
 from refbench.store import Store, default_store
 
 if TYPE_CHECKING:
@@ -20,10 +19,16 @@ SHOWN = 20
 
 
 def status(
-    run: Annotated[Optional[str], typer.Argument(help="A run by name or folder [default: the latest]")] = None,  # noqa: UP045
+    run: RunArgument = None,
     store: StoreOption = None,
 ) -> None:
-    """Show where a run stands: what is done, what runs where since when, what waits, what failed and why."""
+    """Show where a run stands: what is done, what runs where since when, what waits, what failed and why.
+
+    For example:
+
+        refbench status
+        refbench status demo
+    """
     from refbench.results import find_runs
     from refbench.run_status import run_status
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import importlib
 import logging
+import shutil
 import signal
 import threading
 import time
 import uuid
+import warnings
 from collections.abc import Container, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +22,6 @@ from refbench.engines.dask_options import DaskOptions
 from refbench.engines.remote import RemoteEngine, Task
 from refbench.engines.supervisor import GRACE_SECONDS
 from refbench.errors import EngineError, SuiteError
-from refbench.store import write_atomically
 
 if TYPE_CHECKING:
     from distributed import Client, Future
@@ -59,7 +61,8 @@ class DaskTask:
 
     def cancel(self) -> None:
         """Take it from the queue; what runs is ended by the engine."""
-        self.future.cancel()
+        with suppress(Exception):  # the scheduler is gone, and its queue with it
+            self.future.cancel()
 
     def _outcome(self) -> tuple[int, str] | None:
         if self.future.status == "finished":
@@ -90,36 +93,62 @@ class DaskEngine(RemoteEngine):
     gpus: int = 1
     folder: Path = Path()
     _client: Client = field(init=False)
-    _mark: Path = field(init=False)
+    _name: str = field(init=False)
 
     def __post_init__(self) -> None:
         self.bundle = self.options.bundle
-        self._mark = self.store.root / "scratch" / f"dask-{uuid.uuid4().hex}"
+        self._name = f"dask-{uuid.uuid4().hex}"
 
     @contextmanager
     def ready(self, kinds: Container[str], *, deep: bool) -> Iterator[None]:
         """A connection to the cluster, whose workers can all work for this run."""
         logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what matters to the user is said by ourselves
-        with self._cluster() as address, self._connected(address) as self._client:
-            write_atomically(self._mark, "workers that see this file see the store\n")
+        warnings.filterwarnings(
+            "ignore", "Port .* is already in use", UserWarning
+        )  # of a dashboard that nobody asked for
+        with self._cluster() as address, self._connected(address) as self._client, self._mark():
             try:
                 self._check_workers(deep=deep)
                 yield
             finally:
                 self._end_what_runs()
-                self._mark.unlink(missing_ok=True)
 
     def submit(self, commands: Sequence[Sequence[str]], *, deep: bool) -> list[Task]:
         """See `RemoteEngine.submit`; workers have a Python of their own."""
         cards = self.gpus if deep and self._offered() else 0
-        futures = self._client.map(
-            dask_worker.run_command,
-            *zip(*((str(self._mark), list(command[1:]), cards) for command in commands), strict=True),
-            key=f"refbench-{uuid.uuid4().hex}",
-            pure=False,
-            resources={dask_worker.GPU: cards} if cards else None,
-        )
+        try:
+            futures = self._client.map(
+                partial(dask_worker.run_command, *self._known(), cards=cards),
+                [list(command[1:]) for command in commands],
+                key=f"refbench-{uuid.uuid4().hex}",
+                pure=False,
+                resources={dask_worker.GPU: cards} if cards else None,
+            )
+        except Exception as error:
+            raise EngineError(
+                f"the Dask scheduler is gone ({error}); what finished is kept, and the same command goes on from there"
+            ) from error
         return [DaskTask(future) for future in futures]
+
+    @contextmanager
+    def _mark(self) -> Iterator[None]:
+        """A locked file in the store, by which workers know it; runs that were killed have left theirs."""
+        for left in (self.store.root / "scratch").glob("dask-*.lock"):
+            if not self.store.held(left.stem):
+                self._unmark(left.stem)
+        with self.store.lock(self._name):
+            try:
+                yield
+            finally:
+                self._unmark(self._name)
+
+    def _unmark(self, name: str) -> None:
+        shutil.rmtree(self.store.scratch(name), ignore_errors=True)
+        Path(f"{self.store.scratch(name)}.lock").unlink(missing_ok=True)
+
+    def _known(self) -> tuple[str, str]:
+        """The file by which workers know the store, and the digest of the code that they should have."""
+        return f"{self.store.scratch(self._name)}.lock", dask_worker.own_code()
 
     def _cluster(self) -> Any:
         """What a client connects to: a scheduler's address or file, or a cluster that ends with the run."""
@@ -181,7 +210,7 @@ class DaskEngine(RemoteEngine):
                 f"no worker has come to the Dask scheduler within {self.options.wait_minutes:g} minutes; "
                 "start some with `dask worker`, ask for them with `workers`, or raise `wait_minutes`"
             ) from None
-        found = self._client.run(dask_worker.look, str(self._mark), dask_worker.own_code(), on_error="return")
+        found = self._client.run(dask_worker.look, *self._known(), on_error="return")
         for worker, problem in found.items():
             if isinstance(problem, ImportError):
                 problem = f"cannot import refbench ({problem}): install it there, as here"
@@ -204,7 +233,7 @@ class DaskEngine(RemoteEngine):
         while (waited := time.monotonic() - started) < 3 * GRACE_SECONDS:
             number = signal.SIGTERM if waited < 2 * GRACE_SECONDS else signal.SIGKILL
             try:
-                left = self._client.run(dask_worker.end, str(self._mark), int(number), on_error="ignore")
+                left = self._client.run(dask_worker.end, self._known()[0], int(number), on_error="ignore")
             except Exception:  # the cluster is gone, and what ran there with it
                 return
             if not any(left.values()):

@@ -13,6 +13,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import TYPE_CHECKING
@@ -35,18 +36,19 @@ _ended: set[str] = set()
 _cards_in_use: set[str] = set()
 
 
-async def run_command(mark: str, arguments: Sequence[str], cards: int) -> tuple[int, str]:
+async def run_command(mark: str, code: str, arguments: Sequence[str], cards: int) -> tuple[int, str]:
     """Run Python with these arguments; returns its exit code, negative if a signal ended it, and its last output.
 
     Args:
         mark: a file in the store's folder that the run keeps there while it lasts; it names the run here.
+        code: see `own_code`.
         arguments: for the Python that this worker runs in.
         cards: graphics cards that it may use, of those that this worker offers; 0: what is there.
 
     Raises:
-        EngineError: this machine does not see the store.
+        EngineError: see `look`.
     """
-    if problem := await _unseen(mark):
+    if problem := await look(mark, code):
         raise EngineError(problem)
     with TemporaryFile() as output, _own_cards(cards) as environment:
         if mark in _ended:
@@ -62,12 +64,12 @@ async def run_command(mark: str, arguments: Sequence[str], cards: int) -> tuple[
         )
         _running.setdefault(mark, set()).add(process)
         try:
-            code = await process.wait()
+            exit_code = await process.wait()
         finally:  # this worker may be closing before its process has ended
             _running[mark].discard(process)
             _signal(process, signal.SIGTERM)
         output.seek(max(0, output.seek(0, os.SEEK_END) - LAST_BYTES))
-        return code, output.read().decode(errors="replace")
+        return exit_code, output.read().decode(errors="replace")
 
 
 async def look(mark: str, code: str) -> str:
@@ -88,6 +90,7 @@ def end(mark: str, number: int) -> int:
     return len(processes)
 
 
+@cache
 def own_code() -> str:
     """Digest of what jobs do here. Workers whose code is another would put other results under the same keys."""
     import refbench.jobs
