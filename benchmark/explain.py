@@ -30,6 +30,8 @@ def explain(plan: Plan, store: Store) -> list[Reason]:
         failure = store.failure(job.key)
         if store.has(job.key):
             reasons.append(Reason(job, "cached", ""))
+        elif store.replacing(job.key) and not failure:
+            reasons.append(Reason(job, "run", "to be done again"))
         elif failure and failure["status"] in LASTING:
             reasons.append(Reason(job, "kept", f"{failure['status']}: {failure['error']} (again with --retry)"))
         elif failure:

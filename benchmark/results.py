@@ -7,6 +7,7 @@ A run's folder holds plain tables and no images:
     subjects.csv     one row per scan x anonymizer: part of the split, outcome of the anonymization
     split.csv        one row per subject of the dataset: site, part (empty: left out), and what is to be said
     suite.yaml       as it was run; run.json: when, on what, with which versions; jobs.json: label to key
+    plan.json        while it is made, too: its jobs and cells, see `refbench.run_status`
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ from refbench.suite import Chosen, Suite
 
 NO_ATTACK = ""
 """What the column `attacker` holds for the condition `anonymized`."""
+NOT_RUN = "not run yet"
+"""Of a cell its `error`, of a scan its `outcome`, where a run has left them open."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,7 @@ class Run:
 
 def run_folder(suite: Suite, store: Store) -> Path:
     """One folder per suite and content of the suite: running it again continues in the same folder."""
-    meaning = suite.file.model_dump(mode="json", exclude={"description", "limits", "tolerances"})
+    meaning = suite.file.model_dump(mode="json", exclude={"description", "limits", "engine", "tolerances"})
     if (table := split_csv(suite)) is not None:  # what it says counts, not where it lies
         meaning["split"]["csv"] = FileHashes(store).digest(table)
     return store.root / "runs" / f"{suite.name}-{digest(meaning)[:8]}"
@@ -93,16 +96,20 @@ def load_run(folder: Path) -> Run:
         raise RefbenchError(f"{folder} is not the folder of a run: {error}") from error
 
 
-def find_runs(store: Path, names: Sequence[str]) -> list[Path]:
+def find_runs(store: Path, names: Sequence[str], *, finished: bool = True) -> list[Path]:
     """Folders of runs by name, by the beginning of a name, or by path; the latest run if no name is given.
+
+    Not `finished`: of all runs that have begun.
 
     Raises:
         RefbenchError: there is no such run; the message lists those there are.
     """
-    known = sorted((store / "runs").glob("*/run.json"), key=lambda path: path.stat().st_mtime)
+    marker = "run.json" if finished else "plan.json"
+    known = sorted((store / "runs").glob(f"*/{marker}"), key=lambda path: path.stat().st_mtime)
     folders = [path.parent for path in known]
     if not folders and not names:
-        raise RefbenchError(f"no finished run in {store}; make one with `refbench run SUITE`, or name another --store")
+        kind = "finished run" if finished else "run"
+        raise RefbenchError(f"no {kind} in {store}; make one with `refbench run SUITE`, or name another --store")
     if not names:
         return folders[-1:]
     found = []
@@ -110,7 +117,7 @@ def find_runs(store: Path, names: Sequence[str]) -> list[Path]:
         matching = [folder for folder in folders if folder.name == name] or [
             folder for folder in folders if folder.name.startswith(name)
         ]
-        if (Path(name) / "run.json").exists():
+        if (Path(name) / marker).exists():
             matching = [Path(name)]
         if not matching:
             there = ", ".join(folder.name for folder in folders) or "none yet"
@@ -192,7 +199,7 @@ def cell_table(plan: Plan, store: Store) -> pd.DataFrame:
         hidden, attacker = plan.suite.anonymizers[cell.anonymizer], plan.suite.attackers[cell.attacker]
         records = [store.status(job.key) for job in (cell.train, cell.reconstruct, *cell.scores)]
         bad = next((r for r in records if r is None or r["status"] != "ok"), {"status": "ok", "error": ""})
-        bad = bad or {"status": "cancelled", "error": "not run yet"}
+        bad = bad or {"status": "cancelled", "error": NOT_RUN}
         trained = records[0] or {}
         rows.append(
             {
@@ -269,5 +276,5 @@ def _verdict(item: PlannedScan, anonymizer: int, store: Store) -> dict[str, Any]
     if (unchecked := store.failure(check)) is not None:
         return {"outcome": "failed", "note": f"not checked: {unchecked['error']}"}
     file = store.folder(check) / "check.json"
-    verdict: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {"outcome": "not run yet", "note": ""}
+    verdict: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {"outcome": NOT_RUN, "note": ""}
     return verdict

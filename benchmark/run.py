@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import time
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from refbench.engines.base import Engine, Listener
-from refbench.engines.local import LocalEngine
-from refbench.job import LASTING, Job
+from refbench.engines.choose import make_engine
+from refbench.engines.options import HERE, EngineOptions
 from refbench.plan import Plan, build_plan
 from refbench.provenance import environment
 from refbench.results import Run, write_results
+from refbench.resume import GO_ON, FailFast, FirstFailure, Resume
+from refbench.run_status import attended, write_plan
 from refbench.store import Store
 from refbench.suite import Suite
 
@@ -42,7 +43,13 @@ class Outcome:
 
 
 def execute(
-    suite: Suite, store: Store, progress: Progress, *, retry: bool = False, slots: int | None = None
+    suite: Suite,
+    store: Store,
+    progress: Progress,
+    *,
+    engine: EngineOptions = HERE,
+    resume: Resume = GO_ON,
+    slots: int | None = None,
 ) -> Outcome:
     """Run a suite to its tables; the same call again goes on where the last one ended.
 
@@ -50,29 +57,34 @@ def execute(
         suite: what to run.
         store: what is there already.
         progress: hears what happens.
-        retry: try jobs again that failed in a way they would meet again.
-        slots: jobs side by side; the number of cores if not given.
+        engine: where jobs run; this machine if not given, whatever the suite says.
+        resume: what is done about jobs that have ended before, and which ones are done.
+        slots: jobs side by side on this machine; the number of cores if not given.
 
     Raises:
         DataError: the cohort cannot be listed or split.
-        SuiteError: a training wants more graphics cards than there are.
+        SuiteError: `resume` names what is not there, or a training wants more graphics cards than there are.
+        EngineError: the machines that jobs should run on cannot be had.
         KeyboardInterrupt: stopped by the user; what has finished is kept.
     """
     started = time.time()
     store.sweep()
     plan = build_plan(suite, store)
-    if _forget_failures(plan, store, everything=retry):
+    if resume.prepare(plan, store):
         plan = build_plan(suite, store, plan.cohort)
     jobs = list(plan.jobs())
     cached = sum(store.has(job.key) for job in jobs)
     progress.planned(suite, len(jobs), cached)
-    kinds = {job.kind for job in jobs if _open(job, store)}
-    if kinds:
-        slots = slots or os.cpu_count() or 1
-        cards = suite.file.training.gpus
-        engine = LocalEngine(store, suite.file.limits, suite.plugin_files, progress, slots, cards)
-        plan = _run_stages(plan, engine, store, progress, kinds)
+    if resume.waiting(plan, store):
+        listener = FailFast(progress) if resume.fail_fast else progress
+        made = make_engine(engine, suite, store, listener, slots=slots)
+        try:
+            with attended(suite, store):
+                plan = _run_stages(plan, made, store, progress, resume, started)
+        except FirstFailure:
+            plan = build_plan(suite, store, plan.cohort)
         jobs = list(plan.jobs())
+    write_plan(plan, store, started)
     info = {
         "suite": suite.name,
         "description": suite.file.description,
@@ -82,6 +94,7 @@ def execute(
         "slices": suite.file.slices.model_dump(mode="json"),
         "selection": {"metric": suite.judge.label, "region": suite.file.selection.region},
         "training": suite.file.training.model_dump(mode="json"),
+        "engine": {engine.name: engine.written()},
         "environment": environment(),
         "notes": list(plan.notes),
     }
@@ -89,32 +102,21 @@ def execute(
     return Outcome(write_results(plan, store, info), len(jobs), cached, failures)
 
 
-def _run_stages(plan: Plan, engine: Engine, store: Store, progress: Progress, kinds: set[str]) -> Plan:
+def _run_stages(plan: Plan, engine: Engine, store: Store, progress: Progress, resume: Resume, started: float) -> Plan:
     """Run stage after stage; after each the plan is made anew, since it depends on what failed."""
     suite = plan.suite
-    stages = plan.stages()
+    write_plan(plan, store, started)
+    stages, waiting = plan.stages(), resume.waiting(plan, store)
+    kinds = {job.kind for job in plan.jobs() if job.key in waiting}
     with engine.ready(kinds, deep="train" in kinds and any(stage.deep and stage.shards for stage in stages)):
         for number in range(len(stages)):
             stage = plan.stages()[number]
-            waiting = [[job for job in shard if _open(job, store)] for shard in stage.shards]
-            waiting = [shard for shard in waiting if shard]
-            if waiting:
-                progress.stage(stage.name, sum(map(len, waiting)))
-                engine.run(waiting, deep=len(stage.shards) if stage.deep else 0)
+            shards = [[job for job in shard if job.key in waiting] for shard in stage.shards]
+            shards = [shard for shard in shards if shard]
+            if shards:
+                progress.stage(stage.name, sum(map(len, shards)))
+                engine.run(shards, deep=len(stage.shards) if stage.deep else 0)
                 plan = build_plan(suite, store, plan.cohort)
+                write_plan(plan, store, started)
+                waiting = resume.waiting(plan, store)
     return plan
-
-
-def _open(job: Job, store: Store) -> bool:
-    return not store.has(job.key) and store.failure(job.key) is None
-
-
-def _forget_failures(plan: Plan, store: Store, *, everything: bool) -> bool:
-    """Kills, full memories and time-outs are tried again; so is what was blocked; an error only when asked."""
-    forgotten = False
-    for job in plan.jobs():
-        record = store.failure(job.key)
-        if record and (everything or record["status"] not in LASTING):
-            store.forget_failure(job.key)
-            forgotten = True
-    return forgotten

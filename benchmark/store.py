@@ -3,6 +3,7 @@
     STORE/objects/ab/abcdef.../   result of a job that ended well: its files, job.json, status.json
     STORE/failures/ab/abcdef....json   how a job ended otherwise
     STORE/jobs/ab/abcdef....json  a job that other processes than the runner's may run, until it has ended well
+    STORE/replace/abcdef...       a job that is to be done again although it ended well; its result stands until then
     STORE/scratch/abcdef.../      while a job runs: its unfinished result, and checkpoints that survive a kill
     STORE/runs/NAME/              tables of a run
     STORE/file_hashes.json        contents of data files already read once
@@ -40,13 +41,18 @@ def write_atomically(path: Path, content: str | bytes) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
+    """Replace a small text file where the user wants it; raises as `write_bytes`."""
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, content: bytes) -> None:
     """Replace a small file where the user wants it.
 
     Raises:
         RefbenchError: it cannot be written.
     """
     try:
-        write_atomically(path, text)
+        write_atomically(path, content)
     except OSError as error:
         raise RefbenchError(
             f"{path}: cannot be written ({error.strerror}). Free space, or choose another place."
@@ -85,7 +91,7 @@ class Store:
 
     def has(self, key: str) -> bool:
         """Whether this job ended well."""
-        return (self.folder(key) / "status.json").exists()
+        return (self.folder(key) / "status.json").exists() and not self.replacing(key)
 
     def failure(self, key: str) -> dict[str, Any] | None:
         """How this job ended, if it ended otherwise: status, error, seconds."""
@@ -97,7 +103,24 @@ class Store:
 
     def status(self, key: str) -> dict[str, Any] | None:
         """The record of a job that ended, well or not; None if it never did."""
-        return self._read(self.folder(key) / "status.json") or self.failure(key)
+        done = None if self.replacing(key) else self._read(self.folder(key) / "status.json")
+        return done or self.failure(key)
+
+    def replacing(self, key: str) -> bool:
+        """Whether this job is to be done again although it ended well."""
+        return self._replace_mark(key).exists()
+
+    def replace(self, key: str) -> None:
+        """Let a job be done again; its result stands until there is another one."""
+        write_atomically(self._replace_mark(key), "")
+
+    def keep(self, key: str) -> None:
+        """Let a result stand that should have been replaced."""
+        self.forget_failure(key)
+        self._replace_mark(key).unlink(missing_ok=True)
+
+    def _replace_mark(self, key: str) -> Path:
+        return self.root / "replace" / key
 
     def _failure_file(self, key: str) -> Path:
         return self.root / "failures" / key[:2] / f"{key}.json"
@@ -117,11 +140,14 @@ class Store:
         (result / "status.json").write_text(json.dumps(record, indent=1))
         final = self.folder(job.key)
         final.parent.mkdir(parents=True, exist_ok=True)
+        if self.replacing(job.key) and final.exists():
+            final.rename(result.with_name("replaced"))
         try:
             result.rename(final)
         except OSError:
             if not self.has(job.key):  # else somebody was faster, with the same bytes
                 raise
+        self._replace_mark(job.key).unlink(missing_ok=True)
         self.forget_failure(job.key)
         self.job_file(job.key).unlink(missing_ok=True)
         shutil.rmtree(self.scratch(job.key), ignore_errors=True)

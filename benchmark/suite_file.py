@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from refbench.engines.options import HERE, EngineOptions
 from refbench.plugin import param
 from refbench.slicing import SliceOptions
 from refbench.split_options import SplitOptions
@@ -77,6 +78,7 @@ class SuiteFile(BaseModel):
     selection: SelectionOptions = Field(SelectionOptions(), description="what is best on validation people")
     training: TrainingOptions = Field(TrainingOptions(), description="how networks are trained")
     limits: Limits = Field(Limits(), description="what one job may use")
+    engine: EngineOptions = Field(HERE, description="where jobs run; it decides no result")
     tolerances: dict[str, Annotated[float, Field(ge=0)]] = param(
         {}, "how much the mean of a metric may move before `compare` and `gate` call it a change; 0.01 if not given"
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import shutil
+import signal
 import sys
 import threading
 import time
@@ -33,6 +34,7 @@ NO_SPACE = 28
 def work(assignment: Assignment, connection: Connection) -> None:
     """Entry point of a job's process. The other end of `connection` gets ("progress", done, total, losses)."""
     os.setsid()  # a group of its own: Ctrl-C in the terminal reaches the runner alone, and a kill reaches all of us
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a fork has its parent's ways
     threading.Thread(target=_end_with_runner, args=(connection,), daemon=True).start()
     try:
         _work(assignment, connection)
@@ -147,10 +149,11 @@ def _reporter(connection: Connection, running: Running) -> Any:
 
 
 def _end_with_runner(connection: Connection) -> None:
-    try:
-        connection.recv()  # the runner never sends: this returns when it is gone
-    except (EOFError, OSError):
-        os._exit(1)
+    parent = os.getppid()
+    # The runner never sends: there is something to read when it is gone. A fork of it holds its end open itself.
+    while os.getppid() == parent and not connection.poll(1.0):
+        pass
+    os.killpg(0, signal.SIGKILL)  # and all that this job has started
 
 
 def _write_output_to(path: Path) -> None:

@@ -162,3 +162,29 @@ class Offset(Attacker):
         if self.fault == "nan":
             loaded.reconstruct = lambda released: released.images * np.float32("nan")  # type: ignore[method-assign]
         return loaded
+
+
+class Patient(Offset):
+    """Counts its steps in a checkpoint; taken up again, it hurries on from there."""
+
+    steps: int = param(100, "how many", ge=1)
+    step_seconds: float = param(0.4, "how long each takes at first", unit="s")
+
+    def fit(self, train: SlicePairs, validation: SlicePairs, context: TrainingContext) -> Reconstructor:
+        log("turn")
+        checkpoint = context.folder / "checkpoint"
+        done = int(checkpoint.read_text()) if checkpoint.exists() else 0
+        for step in range(done + 1, self.steps + 1):
+            time.sleep(0 if done else self.step_seconds)
+            log("step")
+            beside = checkpoint.with_suffix(".new")
+            beside.write_text(str(step))
+            beside.replace(checkpoint)
+            context.report(step, self.steps, {"loss": 1 / step})
+        return super().fit(train, validation, context)
+
+
+class Deep(Patient):
+    """The same, on a graphics card where there is one."""
+
+    gpu: ClassVar[bool] = True

@@ -18,9 +18,15 @@ def job(
         "auto"
     ),
     threads: Annotated[int, typer.Option(min=1, help="Threads of one job")] = 1,
+    keep_failures: Annotated[
+        bool, typer.Option("--keep-failures", help="Leave jobs alone that have failed already, as a task that goes on.")
+    ] = False,
 ) -> None:
     """Run jobs that a run left open, here and now, one after another. Engines call this; by hand it shows a failure."""
+    import importlib
     import multiprocessing
+    import signal
+    import threading
 
     from refbench.engines.base import one_thread_each, run_shard
     from refbench.engines.supervisor import Supervisor
@@ -29,14 +35,19 @@ def job(
     from refbench.worker import NO_SPACE
 
     one_thread_each()
+    if len(keys) > 1:
+        importlib.import_module("refbench.jobs.preload")  # once, for all that are forked from here
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
     place = Store(store or default_store())
     ended: list[dict[str, Any]] = []
     for key in keys:
-        if place.has(key):
+        if place.has(key) or (keep_failures and place.failure(key)):
             continue
         left = read_job(place, key)
         place.forget_failure(left.job.key)
-        supervisor = Supervisor(place, left.limits, left.plugin_files, multiprocessing.get_context("fork"))
+        supervisor = Supervisor(place, left.limits, left.plugin_files, multiprocessing.get_context("fork"), stop)
 
         def run(one: Any, left: Any = left, supervisor: Supervisor = supervisor) -> dict[str, Any]:
             chosen = _device(device, one)
@@ -44,11 +55,11 @@ def job(
 
         try:
             run_shard([left.job], place, run, lambda one, record: ended.append(record))
-        except KeyboardInterrupt:
-            raise typer.Exit(INTERRUPTED) from None
         except StoreError as error:  # the disk is full: engines know it by this code
             errors.print(Text(str(error)), soft_wrap=True)
             raise typer.Exit(NO_SPACE) from None
+        if stop.is_set():
+            raise typer.Exit(INTERRUPTED)
     for record in ended:
         text = f"{record['label']}: {record['status']}" + (f": {record['error']}" if record["error"] else "")
         (output if record["status"] == "ok" else errors).print(Text(text), soft_wrap=True)

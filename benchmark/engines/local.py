@@ -18,7 +18,7 @@ from typing import Any
 
 from refbench.engines.base import Listener, run_shard
 from refbench.engines.supervisor import Supervisor
-from refbench.errors import StoreError, SuiteError
+from refbench.errors import SuiteError
 from refbench.job import Job
 from refbench.provenance import gpus
 from refbench.store import Store
@@ -92,8 +92,8 @@ class LocalEngine:
         device = devices.get()
         try:
             self._run_jobs(shard, device, threads)
-        except StoreError:
-            self.stop.set()  # the others would only meet the same
+        except Exception:  # a full disk, or whoever listens wants no more: the others stop, too
+            self.stop.set()
             raise
         finally:
             devices.put(device)

@@ -50,9 +50,9 @@ class RemoteEngine(ABC):
     limits: Limits
     plugin_files: tuple[Path, ...]
     listener: Listener
-    bundle: int = 1
-    _open: dict[str, Job] = field(default_factory=dict)
-    _seen: set[str] = field(default_factory=set)
+    bundle: int = field(default=1, kw_only=True)
+    _open: dict[str, Job] = field(default_factory=dict, init=False)
+    _seen: set[str] = field(default_factory=set, init=False)
 
     @abstractmethod
     def submit(self, commands: Sequence[Sequence[str]], *, deep: bool) -> list[Task]:
@@ -66,7 +66,7 @@ class RemoteEngine(ABC):
         """See `Engine.run`."""
         self._open = {job.key: job for shard in shards for job in shard}
         write_jobs(self.store, self._open.values(), self.plugin_files, self.limits)
-        size = 1 if deep else self.bundle
+        size = self._size(len(shards), deep=bool(deep))
         groups = [shards[first : first + size] for first in range(0, len(shards), size)]
         parts = [[job for shard in group for job in shard] for group in groups]
         tasks: list[Task] = []
@@ -81,16 +81,24 @@ class RemoteEngine(ABC):
             for job in list(self._open.values()):
                 self._lost(job, tasks)
         except BaseException:
-            for task in tasks:
-                task.cancel()
+            self._cancel(tasks)
             raise
 
+    def _size(self, shards: int, *, deep: bool) -> int:
+        """How many of so many shards one task takes."""
+        return 1 if deep else self.bundle
+
+    def _cancel(self, tasks: Sequence[Task]) -> None:
+        for task in tasks:
+            task.cancel()
+
     def _command(self, jobs: Sequence[Job], *, deep: bool) -> list[str]:
-        options = ["--store", str(self.store.root), "--device", "auto" if deep else "cpu"]
+        options = ["--store", str(self.store.root), "--device", "auto" if deep else "cpu", "--keep-failures"]
         return [sys.executable, "-m", "refbench", "job", *options, *(job.key for job in jobs)]
 
     def _follow(self, tasks: Sequence[Task]) -> None:
         while True:
+            began = time.monotonic()
             ended = [task.exit_code() for task in tasks]  # asked first: a task writes its records before it ends
             for job in list(self._open.values()):
                 self._look(job)
@@ -98,7 +106,7 @@ class RemoteEngine(ABC):
                 raise StoreError(next(task.said() for task, code in zip(tasks, ended, strict=True) if code == NO_SPACE))
             if not self._open or all(code is not None for code in ended):
                 return
-            time.sleep(POLL_SECONDS)
+            time.sleep(max(POLL_SECONDS, 9 * (time.monotonic() - began)))  # a shared disk has others to serve, too
 
     def _look(self, job: Job) -> None:
         record = self.store.status(job.key)

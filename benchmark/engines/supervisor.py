@@ -25,6 +25,10 @@ from refbench.worker import LOG_NAME, NO_SPACE, work
 LOG_TAIL_LINES = 20
 GRACE_SECONDS = 5.0
 """Between asking a process group to end (TERM) and ending it (KILL)."""
+TOGETHER_SECONDS = 1.0
+"""Within this time a scheduler that ends a job with a signal has told us, too."""
+
+STOPPED: tuple[Status, str] = ("cancelled", "stopped by the user")
 
 Progressed = Callable[[int, int, dict[str, float]], None]
 
@@ -67,6 +71,8 @@ class Supervisor:
                     f"{job.label}: there was no space left to write its result. What finished is kept in "
                     f"{self.store.root}: make room there and in {gettempdir()}; the same command goes on from there."
                 )
+            if process.exitcode == -signal.SIGTERM and killed is None and self.stop.wait(TOGETHER_SECONDS):
+                killed = STOPPED
             status, error = killed or _death(process.exitcode)
             record = {"status": status, "error": error, "label": job.label, "started": started,
                       "seconds": time.time() - started, "log": self._log_tail(job)}  # fmt: skip
@@ -99,7 +105,7 @@ class Supervisor:
                     _signal_group(process, signal.SIGKILL)
                 continue
             if self.stop.is_set():
-                killed = ("cancelled", "stopped by the user")
+                killed = STOPPED
             elif time.monotonic() > deadline:
                 killed = ("timed out", f"ran past {self.limits.minutes:g} minutes; raise limits.minutes in the suite")
             if killed:

@@ -1,0 +1,91 @@
+"""What a run does about jobs that have ended before, which ones it does at all, and when it gives up."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from refbench.engines.base import Listener
+from refbench.job import LASTING, Job, Status
+from refbench.only import ALL, Only
+from refbench.plan import Plan
+from refbench.store import Store
+
+FAILURES: tuple[Status, ...] = ("failed", "crashed", "out of memory", "timed out", "invalid output")
+"""Ends that `fail_fast` stops at."""
+
+
+@dataclass(frozen=True)
+class Resume:
+    """How a run takes up what is in the store.
+
+    Attributes:
+        retry: try jobs again that failed in a way they would meet again.
+        redo: do jobs again that ended well; what hangs on them is done again only if it is chosen, too.
+        only: the jobs that are chosen; what they need is done for them, and the rest is left as it is.
+        fail_fast: stop at the first job that fails.
+    """
+
+    retry: bool = False
+    redo: bool = False
+    only: Only = ALL
+    fail_fast: bool = False
+
+    def prepare(self, plan: Plan, store: Store) -> bool:
+        """Open the jobs that are to be done again; whether there are any, so that the plan is another one now.
+
+        Kills, full memories and time-outs are tried again; so is what was blocked; an error only when asked.
+        """
+        self.only.check(plan)
+        chosen, needed, changed = self.only.fitting(plan), self.only.needed(plan), False
+        for job in plan.jobs():
+            record = store.failure(job.key)
+            again = (self.retry and job.key in needed) or (self.redo and job.key in chosen)
+            if record and store.replacing(job.key) and not again:
+                store.keep(job.key)  # doing it again has failed: what it should have replaced stands
+                changed = True
+            elif record and (again or record["status"] not in LASTING):
+                store.forget_failure(job.key)
+                changed = True
+            if self.redo and job.key in chosen and store.has(job.key):
+                store.replace(job.key)
+                changed = True
+        return changed
+
+    def waiting(self, plan: Plan, store: Store) -> frozenset[str]:
+        """Keys of the jobs that are to be run."""
+        done = (job.key for job in plan.jobs() if store.has(job.key) or store.failure(job.key) is not None)
+        return self.only.needed(plan) - frozenset(done)
+
+
+GO_ON = Resume()
+"""All of it, from where the last run ended."""
+
+
+class FirstFailure(Exception):  # noqa: N818  (nothing is wrong with the run: it was asked to stop here)
+    """A job has failed in a run that stops then."""
+
+
+@dataclass(frozen=True)
+class FailFast:
+    """Passes on what happens, and stops the run at the first job that fails."""
+
+    listener: Listener
+
+    def started(self, job: Job) -> None:
+        """See `Listener.started`."""
+        self.listener.started(job)
+
+    def progressed(self, job: Job, done: int, total: int, losses: dict[str, float]) -> None:
+        """See `Listener.progressed`."""
+        self.listener.progressed(job, done, total, losses)
+
+    def ended(self, job: Job, record: dict[str, Any]) -> None:
+        """See `Listener.ended`.
+
+        Raises:
+            FirstFailure: it failed.
+        """
+        self.listener.ended(job, record)
+        if record["status"] in FAILURES:
+            raise FirstFailure(job.label)
