@@ -69,10 +69,20 @@ class Leaderboard:
     notes: tuple[str, ...]
     tried: Mapping[str, str]
 
+    @property
+    def compared_sites(self) -> tuple[str, ...]:
+        """Sites with a column of their own: of one only there is nothing to tell apart."""
+        return self.sites if len(self.sites) > 1 else ()
+
 
 def column(condition: str, metric: str, region: str, site: str) -> str:
     """The name of a column of figures."""
     return f"{condition}_{metric}_{region}_{site}"
+
+
+def read(row: pd.Series[Any], condition: str, metric: str, region: str, site: str) -> float:
+    """A figure of a row of a leaderboard; NaN where it has none."""
+    return float(row.get(column(condition, metric, region, site), np.nan))
 
 
 def default_view(run: Run) -> View:

@@ -11,7 +11,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from refbench.leaderboard import DIGITS, Leaderboard, column
+from refbench.leaderboard import DIGITS, Leaderboard, read
 
 
 def to_csv(board: Leaderboard) -> str:
@@ -64,13 +64,12 @@ def _flat(board: Leaderboard) -> tuple[list[str], list[list[str]]]:
 
 def _places(board: Leaderboard) -> list[tuple[str, str]]:
     own = board.regions[0]
-    sites = board.sites if len(board.sites) > 1 else ()
-    return [*((own, site) for site in (*sites, "all")), *((region, "all") for region in board.regions[1:])]
+    columns = (*board.compared_sites, "all")
+    return [*((own, site) for site in columns), *((region, "all") for region in board.regions[1:])]
 
 
 def _site_headers(board: Leaderboard) -> list[str]:
-    """Of one site only there is nothing to tell apart."""
-    return [*board.sites, "all [95 %]"] if len(board.sites) > 1 else [f"{board.sites[0]} [95 %]"]
+    return [*board.compared_sites, "all [95 %]"] if board.compared_sites else [f"{board.sites[0]} [95 %]"]
 
 
 def attack_names(board: Leaderboard) -> dict[str, str]:
@@ -144,15 +143,24 @@ def _cells(board: Leaderboard, row: pd.Series[Any], metrics: tuple[str, ...], co
     return cells
 
 
+def shown(value: float) -> str:
+    """A score as printed everywhere."""
+    return f"{value:.{DIGITS}f}" if math.isfinite(value) else "–"
+
+
+def interval_text(low: float, high: float) -> str:
+    """Bounds of a 95 % interval; empty where there are none."""
+    return f"[{shown(low)}, {shown(high)}]" if math.isfinite(low) else ""
+
+
 def _figure(row: pd.Series[Any], condition: str, metric: str, region: str, site: str) -> str:
-    value = row.get(column(condition, metric, region, site), math.nan)
-    return "–" if pd.isna(value) else f"{value:.{DIGITS}f}"
+    return shown(read(row, condition, metric, region, site))
 
 
 def _interval(row: pd.Series[Any], metric: str, region: str, condition: str = "reconstructed") -> str:
-    name = column(condition, metric, region, "all")
-    low, high = row.get(f"{name}_low", math.nan), row.get(f"{name}_high", math.nan)
-    return "" if pd.isna(low) else f" [{low:.{DIGITS}f}, {high:.{DIGITS}f}]"
+    """After the figure it belongs to."""
+    text = interval_text(*(read(row, condition, metric, region, f"all_{end}") for end in ("low", "high")))
+    return f" {text}" if text else ""
 
 
 def rank_text(board: Leaderboard, row: pd.Series[Any]) -> str:

@@ -83,7 +83,7 @@ def show(found: Differences, console: Console) -> None:
 
 def _tables(found: Differences) -> list[tuple[str, list[str], list[list[str]]]]:
     names = attack_names(found.board)
-    view, sites = found.board.view, found.board.sites if len(found.board.sites) > 1 else ()
+    view, sites = found.board.view, found.board.compared_sites
     figures = [*sites, "all [95 %]", "median", "p", "p (Holm)", ""]
     tables = []
     if found.anonymizers:

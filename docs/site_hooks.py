@@ -20,4 +20,5 @@ def on_page_content(html: str, **_: Any) -> str:
 
 
 def _mathml(found: re.Match[str]) -> str:
-    return convert(unescape(found[3]), display="inline" if found[1] == "span" else "block")
+    formula: str = convert(unescape(found[3]), display="inline" if found[1] == "span" else "block")
+    return formula

@@ -27,7 +27,9 @@ SHARED = Path(__file__).resolve().parents[1] / ".." / "shared"
 
 def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: dict[str, Any]) -> None:
     """Stored measurements are committed: they say what processor it was, not whose machine."""
-    machine_info.pop("node", None)
+    for name in ("node", "release"):
+        machine_info.pop(name, None)
+    machine_info["cpu"].pop("flags", None)
 
 
 def _folder(variable: str, name: str) -> Path:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
-from refbench.leaderboard import DIGITS, Leaderboard, column
-from refbench.render import failed_text, has_trouble, names_with_seeds, rank_text
+from refbench.leaderboard import Leaderboard, read
+from refbench.render import failed_text, has_trouble, interval_text, names_with_seeds, rank_text, shown
 from refbench.report.bars import Scale, interval_bar
 
 
@@ -129,33 +128,16 @@ def board_table(board: Leaderboard, details: Mapping[str, str] | None = None) ->
     return BoardTable(region, board.view.by, subjects, tuple(headings), tuple(metrics), rows, trouble, board.notes)
 
 
-def shown(value: float) -> str:
-    """A score as printed everywhere."""
-    return f"{value:.{DIGITS}f}" if math.isfinite(value) else "–"
-
-
-def interval_text(low: float, high: float) -> str:
-    """Bounds of a 95 % interval; empty where there are none."""
-    return f"[{shown(low)}, {shown(high)}]" if math.isfinite(low) else ""
-
-
-def read(row: pd.Series[Any], condition: str, metric: str, region: str, site: str) -> float:
-    """A figure of a row of a leaderboard; NaN where it has none."""
-    return float(row.get(column(condition, metric, region, site), math.nan))
-
-
-def _sites(board: Leaderboard) -> Sequence[str]:
-    """Of one site only there is nothing to tell apart."""
-    return board.sites if len(board.sites) > 1 else ()
-
-
 def _headings(board: Leaderboard, metric: str) -> list[Heading]:
     where = f"{metric} in {board.view.region}"
-    whom = "everybody" if _sites(board) else board.sites[0]
+    whom = "everybody" if board.compared_sites else board.sites[0]
     return [
         Heading("released", f"{where} of what was released, {whom}", metric),
         Heading("reconstructed [95 %]", f"{where} of what the attack gives back, {whom}", metric),
-        *(Heading(site, f"{where}, people of {site}: reconstructed over released", metric) for site in _sites(board)),
+        *(
+            Heading(site, f"{where}, people of {site}: reconstructed over released", metric)
+            for site in board.compared_sites
+        ),
         *(
             Heading(f"in {region}", f"{metric} in {region}, {whom}: reconstructed over released", metric)
             for region in board.regions[1:]
@@ -167,7 +149,7 @@ def _figures(board: Leaderboard, row: pd.Series[Any], metric: str, scale: Scale)
     own = board.view.region
     released, rebuilt = (read(row, condition, metric, own, "all") for condition in ("anonymized", "reconstructed"))
     low, high = (read(row, "reconstructed", metric, own, f"all_{end}") for end in ("low", "high"))
-    places = [*((own, site) for site in _sites(board)), *((region, "all") for region in board.regions[1:])]
+    places = [*((own, site) for site in board.compared_sites), *((region, "all") for region in board.regions[1:])]
     return [
         Figure(metric, released),
         Figure(metric, rebuilt, None, interval_text(low, high), interval_bar(scale, rebuilt, low, high, released)),

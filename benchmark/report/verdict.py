@@ -9,10 +9,10 @@ from typing import Any, Literal
 import pandas as pd
 
 from refbench.differences import Differences
-from refbench.leaderboard import Leaderboard
-from refbench.render import attack_names
+from refbench.leaderboard import Leaderboard, read
+from refbench.plots.series import BASELINE
+from refbench.render import attack_names, interval_text, shown
 from refbench.render_differences import too_few
-from refbench.report.board import interval_text, read, shown
 
 CONTROL_MARGIN = 0.02
 """How far an attack may fall below the ceiling on heads that nothing was done to, before it counts as not learnt."""
@@ -86,7 +86,7 @@ def _strong_attacks(board: Leaderboard, ranked: pd.DataFrame) -> list[str]:
         return []
     names = attack_names(board)
     counts = Counter(names[label] for label in ranked["attacker"])
-    idle = counts.pop(names.get("none", ""), 0)
+    idle = counts.pop(names.get(BASELINE, ""), 0)
     told = [f"{name} on {count}" for name, count in counts.most_common()]
     told += [f"on {idle} no attack beats the release"] if idle else []
     return [f"Strongest attacks on {len(ranked)} anonymizers: {', '.join(told)}."]
@@ -97,7 +97,7 @@ def _idle(differences: Differences) -> list[str]:
     names = attack_names(differences.board)
     gained: dict[str, bool] = {}
     for one in differences.attacks:
-        untouched = one.more.attacker.partition("(")[0] == "none"
+        untouched = one.more.attacker.partition("(")[0] == BASELINE
         gains = one.overall.value > 0 or untouched or pd.isna(one.overall.value)
         gained[one.more.attacker] = gained.get(one.more.attacker, False) or bool(gains)
     idle = [names[attacker] for attacker, gains in gained.items() if not gains]
