@@ -70,6 +70,8 @@ def run(
     output.print(
         f"{outcome.jobs} jobs, {outcome.cached} cached, {seconds:.1f} s · {outcome.run.folder}", soft_wrap=True
     )
+    for found in outcome.damaged:
+        errors.print(Text(f"  ! damaged, set aside and made again where needed: {found}"), soft_wrap=True)
     if outcome.failures:
         _print_failures(outcome.failures)
         raise typer.Exit(FAILURES)

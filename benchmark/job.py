@@ -29,6 +29,9 @@ LASTING: tuple[Status, ...] = ("failed", "invalid output")
 STAGES = ("head", "register", "face", "anonymize", "slice", "train", "reconstruct", "score")
 """Kinds of job in the order of the data flow; each is run by `refbench.jobs.KIND`."""
 
+IN_STORE = ("choices", "shared")
+"""What of `Job.where` is a folder of the store, named relative to it, so that a store can be moved."""
+
 
 @dataclass(frozen=True)
 class Job:

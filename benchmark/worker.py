@@ -14,12 +14,14 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from refbench.errors import InvalidOutput, NobodyLeft, RefbenchError, Unavailable
+from refbench.damage import check_inputs
+from refbench.errors import DamagedInput, InvalidOutput, NobodyLeft, RefbenchError, Unavailable
 from refbench.full_disk import says_full
-from refbench.job import Assignment, Job, Status
+from refbench.gpu_use import GpuUse
+from refbench.job import IN_STORE, Assignment, Job, Status
 from refbench.jobs.task import Task
 from refbench.plugin import Plugin
-from refbench.provenance import environment, peak_memory_mb
+from refbench.provenance import hardware, peak_memory_mb, software
 from refbench.registry import Registry
 from refbench.running import RUNNING_NAME, Running
 from refbench.store import Store
@@ -50,7 +52,7 @@ def _work(assignment: Assignment, connection: Connection) -> None:
         scratch = store.scratch(job.key)
         _write_output_to(scratch / LOG_NAME)
         _limit(assignment)
-        started = time.time()
+        started, gpu_use = time.time(), GpuUse(assignment.device)
         running = Running(scratch / RUNNING_NAME, assignment, started)
         status, error = _attempt(assignment, store, scratch, _reporter(connection, running))
         running.ended()
@@ -66,7 +68,9 @@ def _work(assignment: Assignment, connection: Connection) -> None:
             "device": assignment.device,
             "threads": assignment.threads,
             "where": dict(job.where),
-            "environment": environment(),
+            "environment": store.keep_environment(software()),
+            "hardware": hardware(),
+            **gpu_use.figures(),
         }
         if status == "ok":
             store.commit(job, scratch / "result", record)
@@ -82,7 +86,7 @@ def _attempt(assignment: Assignment, store: Store, scratch: Path, report: Any) -
         return "out of memory", f"MemoryError: {error}"
     except InvalidOutput as error:
         return "invalid output", str(error)
-    except NobodyLeft as error:
+    except (NobodyLeft, DamagedInput) as error:
         return "blocked", str(error)
     except Unavailable as error:
         return "skipped", str(error)
@@ -109,6 +113,7 @@ def run_job(
     result = scratch / "result"
     shutil.rmtree(result, ignore_errors=True)
     result.mkdir()
+    check_inputs(store, job.needs)
     registry = Registry.discover(plugin_files)
 
     def plugin(identity: Mapping[str, Any]) -> Plugin:
@@ -119,7 +124,7 @@ def run_job(
 
     task = Task(
         identity=job.identity,
-        where=job.where,
+        where={name: str(store.root / path) if name in IN_STORE else path for name, path in job.where.items()},
         inputs={key: store.folder(key) for key in job.needs},
         out=result,
         scratch=scratch,
