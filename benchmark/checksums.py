@@ -51,12 +51,13 @@ def sealed(record: Mapping[str, Any]) -> dict[str, Any]:
     return {**record, "digest": digest(dict(record))}
 
 
-def look(folder: Path, *, deep: bool) -> Finding:
+def look(folder: Path, *, deep: bool, records_only: bool = False) -> Finding:
     """Compare a result with its record.
 
     Args:
         folder: of the result; its name is its key.
         deep: read every file; else only the record is read, and the sizes of files are compared.
+        records_only: the result was dropped.
     """
     try:
         record = json.loads((folder / RECORD).read_bytes())
@@ -67,7 +68,9 @@ def look(folder: Path, *, deep: bool) -> Finding:
     if not isinstance(record, dict):
         return Finding("damaged", f"{RECORD} is no record")
     try:
-        what = (_seal(record) or _key(folder) if deep else "") or _files(folder, record.get("files", {}), deep)
+        what = _seal(record) or _key(folder) if deep else ""
+        if not (what or records_only):
+            what = _files(folder, record.get("files", {}), deep)
     except (OSError, ValueError, TypeError) as error:
         what = str(getattr(error, "strerror", None) or error)
     if what:

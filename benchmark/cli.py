@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import sys
 from collections import Counter
@@ -12,7 +13,8 @@ import typer
 from rich.text import Text
 
 from refbench import __version__
-from refbench.commands import anonymizers, attackers, check, compare, data, differences, job, new, plan, plot
+from refbench.commands import anonymizers, attackers, check, compare, data, differences, job, new, plan, plot, reproduce
+from refbench.commands import store as store_commands
 from refbench.commands.common import CANNOT, FAILURES, INTERRUPTED, OK, StoreOption, SuiteArgument, errors, output
 from refbench.errors import RefbenchError, SuiteError
 from refbench.full_disk import says_full
@@ -171,9 +173,11 @@ for command in (
     compare.compare,
     compare.gate,
     differences.differences,
+    reproduce.reproduce,
 ):
     app.command()(command)
 app.add_typer(data.app, name="data")
+app.add_typer(store_commands.app, name="store")
 
 
 def _refuse(message: str) -> NoReturn:
@@ -190,6 +194,9 @@ def main() -> NoReturn:
     except BrokenPipeError:
         sys.exit(1)
     except OSError as error:
+        if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM) and error.filename:
+            errors.print(Text(f"{error.filename}: {error.strerror}; choose another place"), soft_wrap=True)
+            sys.exit(CANNOT)
         if not says_full(str(error)):
             raise
         errors.print(Text(f"{error}: make room; the same command goes on from there."), soft_wrap=True)

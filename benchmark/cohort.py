@@ -68,9 +68,7 @@ def list_cohort(suite: Suite, preparing: ScanBuilder, parts: Mapping[str, Part] 
 def _given(sites: Mapping[str, str], parts: Mapping[str, Part]) -> Split:
     gone = [subject for subject in parts if subject not in sites]
     if gone:
-        raise DataError(
-            f"{len(gone)} of {len(parts)} people of the run are not in the dataset now, {gone[0]} for one"
-        )
+        raise DataError(f"{len(gone)} of {len(parts)} people of the run are not in the dataset now, {gone[0]} for one")
     taking_part = {subject: parts[subject] for subject in sites if subject in parts}
     return Split(sites, taking_part, {subject: "not in the run" for subject in sites if subject not in parts})
 

@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from refbench.checksums import look
-from refbench.errors import DamagedInput, StoreError
+from refbench.errors import StoreError
 from refbench.job import Job
 from refbench.store import Store
 
 READ_BY_TABLES = ("score", "check")
 """Kinds of job whose results go straight into the tables of a run. They are small."""
+
+
+class DamagedInput(StoreError):  # noqa: N818  (it becomes the job status `blocked`)
+    """A result that a job would read is damaged, and was set aside to be made again."""
 
 
 def set_aside_damaged(store: Store, jobs: Iterable[Job]) -> int:

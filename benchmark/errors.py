@@ -6,7 +6,7 @@ RefbenchError
 ├── DataError         a head or a data folder cannot be used
 ├── InvalidOutput     a plug-in returned what its contract forbids
 ├── StoreError        the store cannot be read or written
-│   └── DamagedInput  a result that a job needs differs from its checksums
+│   └── DamagedInput  a result that a job needs differs from its checksums (`refbench.damage`)
 ├── NobodyLeft        the preparation of every subject of a part failed
 └── Unavailable       a plug-in lacks a program or a file on this machine
 """
@@ -34,10 +34,6 @@ class InvalidOutput(RefbenchError):  # noqa: N818  (it is also the name of a job
 
 class StoreError(RefbenchError):
     """The store cannot be read or written, or what it holds is damaged."""
-
-
-class DamagedInput(StoreError):  # noqa: N818  (it becomes the job status `blocked`)
-    """A result that a job would read is damaged, and was set aside to be made again."""
 
 
 class Unavailable(RefbenchError):  # noqa: N818  (it becomes the job status `skipped`)

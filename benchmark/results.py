@@ -33,6 +33,18 @@ from refbench.suite import Chosen, Suite
 NO_ATTACK = ""
 """What the column `attacker` holds for the condition `anonymized`."""
 
+TABLES = (
+    "scores.parquet",
+    "cells.csv",
+    "subjects.csv",
+    "split.csv",
+    "suite.yaml",
+    "jobs.json",
+    "run.json",
+    "lock.json",
+)
+"""All that a run's folder holds but pictures and pages, which can be drawn again."""
+
 
 @dataclass(frozen=True)
 class Run:

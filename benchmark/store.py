@@ -162,15 +162,14 @@ class Store:
         shutil.rmtree(self.scratch(job.key), ignore_errors=True)
 
     def drop(self, key: str) -> None:
-        """Give up the files of a result and keep its records; whoever needs it later makes it again."""
+        """Give up a result; whoever needs it later makes it again. `thin` then removes all but its records."""
         kept = self.dropped_folder(key)
         shutil.rmtree(kept, ignore_errors=True)
         kept.parent.mkdir(parents=True, exist_ok=True)
-        self.folder(key).rename(kept)  # from here on nobody takes it for a result
-        self.thin(key)
+        self.folder(key).rename(kept)
 
     def thin(self, key: str) -> None:
-        """Remove what a drop has left that was killed."""
+        """Remove all but the records of a dropped result."""
         for path in self.dropped_folder(key).iterdir():
             if path.is_dir():
                 shutil.rmtree(path)

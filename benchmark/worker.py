@@ -14,8 +14,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from refbench.damage import check_inputs
-from refbench.errors import DamagedInput, InvalidOutput, NobodyLeft, RefbenchError, Unavailable
+from refbench.damage import DamagedInput, check_inputs
+from refbench.errors import InvalidOutput, NobodyLeft, RefbenchError, Unavailable
 from refbench.full_disk import says_full
 from refbench.gpu_use import GpuUse
 from refbench.job import IN_STORE, Assignment, Job, Status

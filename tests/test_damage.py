@@ -10,8 +10,7 @@ import pytest
 from conftest import Workplace
 
 from refbench.checksums import look
-from refbench.damage import check_inputs
-from refbench.errors import DamagedInput
+from refbench.damage import DamagedInput, check_inputs
 from refbench.job import Job
 from refbench.store import Store
 
