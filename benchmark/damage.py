@@ -23,8 +23,13 @@ def set_aside_damaged(store: Store, jobs: Iterable[Job]) -> int:
     Of most results only the sizes of files are compared: whoever reads one looks at every byte, see `check_inputs`.
     A record of a failure that cannot be read is forgotten.
     """
+    there, failed = frozenset(store.keys()), store.failed()
     count = 0
     for job in jobs:
+        if job.key in failed:
+            _forget_damaged(store, job.key)
+        if job.key not in there:
+            continue
         finding = look(store.folder(job.key), deep=job.kind in READ_BY_TABLES)
         if finding.state == "damaged":
             if not store.writable:
@@ -34,11 +39,14 @@ def set_aside_damaged(store: Store, jobs: Iterable[Job]) -> int:
                 )
             store.set_aside(job.key, job.label, finding.what)
             count += 1
-        try:
-            store.failure(job.key)
-        except StoreError:
-            store.forget_failure(job.key)
     return count
+
+
+def _forget_damaged(store: Store, key: str) -> None:
+    try:
+        store.failure(key)
+    except StoreError:
+        store.forget_failure(key)
 
 
 def check_inputs(store: Store, keys: Iterable[str]) -> None:

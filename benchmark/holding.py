@@ -25,12 +25,14 @@ def holding(path: Path, *, shared: bool = False) -> Iterator[None]:
                     continue
             except FileNotFoundError:
                 continue
-            yield
             try:
-                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                path.unlink(missing_ok=True)
-            except BlockingIOError:
-                pass  # others hold it, too
+                yield
+            finally:
+                try:
+                    fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    path.unlink(missing_ok=True)
+                except BlockingIOError:
+                    pass  # others hold it, too
             return
 
 

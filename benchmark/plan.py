@@ -141,11 +141,10 @@ def build_plan(
 
 def open_jobs(plan: Plan, store: Store) -> frozenset[str]:
     """Keys of what is to be run: jobs without an end, but for those whose result was dropped and nobody needs."""
+    ended, dropped = store.failed().union(store.keys()), frozenset(store.dropped_keys())
     waiting, needed = set[str](), set[str]()
     for job in reversed(list(plan.jobs())):  # whoever needs a job stands behind it
-        if store.has(job.key) or store.failure(job.key) is not None:
-            continue
-        if job.key in needed or not store.dropped(job.key):
+        if job.key not in ended and (job.key in needed or job.key not in dropped):
             waiting.add(job.key)
             needed.update(job.needs)
     return frozenset(waiting)

@@ -89,8 +89,8 @@ def execute(
         if set_aside_damaged(store, plan.jobs()) + _forget_failures(plan, store, again):
             plan = _planned(suite, store, folder, plan.cohort)
         waiting = open_jobs(plan, store)
-        jobs = list(plan.jobs())
-        cached = len(jobs) - sum(job.key in waiting for job in jobs if store.failure(job.key) is None)
+        unfinished, jobs = waiting.union(store.failed()), list(plan.jobs())
+        cached = sum(job.key not in unfinished for job in jobs)
         progress.planned(suite, len(jobs), cached)
         if waiting and not store.writable:
             raise StoreError(

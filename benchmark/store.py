@@ -98,7 +98,19 @@ class Store:
 
     def keys(self) -> Iterator[str]:
         """Of all results."""
-        return (path.name for path in (self.root / "objects").glob("??/*"))
+        return self._names("objects")
+
+    def dropped_keys(self) -> Iterator[str]:
+        """Of all results that were given up, see `drop`."""
+        return self._names("dropped")
+
+    def _names(self, folder: str) -> Iterator[str]:
+        """Names in the folders of a folder; quicker than a path for each."""
+        try:
+            for part in os.scandir(self.root / folder):
+                yield from (entry.name for entry in os.scandir(part.path))
+        except FileNotFoundError:
+            pass  # there has been none yet
 
     @property
     def writable(self) -> bool:

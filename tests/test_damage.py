@@ -8,50 +8,22 @@ from pathlib import Path
 
 import pytest
 from conftest import Workplace
+from once_run import SUITE, copy_of, flip, of_kind, run_once, store_of, table
 
 from refbench.checksums import look
 from refbench.damage import DamagedInput, check_inputs
 from refbench.job import Job
 from refbench.store import Store
 
-SUITE = "attackers: [none, offset]"
-
 
 @pytest.fixture(scope="module")
 def once_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    workplace = Workplace(tmp_path_factory.mktemp("once_run"))
-    result = workplace.refbench("run", workplace.suite(SUITE))
-    assert result.returncode == 0, result.stderr
-    return workplace.folder
+    return run_once(tmp_path_factory.mktemp("once_run"))
 
 
 @pytest.fixture
 def workplace(once_run: Path, tmp_path: Path) -> Workplace:
-    """A copy that a test may change."""
-    return Workplace(Path(shutil.copytree(once_run, tmp_path / "copy")))
-
-
-def store_of(workplace: Workplace) -> Store:
-    return Store(workplace.folder / "store")
-
-
-def of_kind(store: Store, kind: str) -> list[str]:
-    return sorted(
-        key
-        for key in store.keys()  # noqa: SIM118  # a method
-        if (identity := store.identity(key))["kind"] == kind and identity.get("attacker", {}).get("name") != "none"
-    )
-
-
-def flip(path: Path) -> None:
-    """Flip one bit in the middle: same size, and the end of the file is as it was."""
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 1
-    path.write_bytes(content)
-
-
-def table(workplace: Workplace) -> bytes:
-    return (workplace.run_folder() / "scores.parquet").read_bytes()
+    return copy_of(once_run, tmp_path / "copy")
 
 
 ARTIFACTS = {
@@ -115,6 +87,7 @@ def test_a_job_refuses_a_damaged_input_and_sets_it_aside(once_run: Path, tmp_pat
         check_inputs(store, [key])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "redo"), [("slice", "reconstruct"), ("train", "reconstruct")])
 def test_a_run_makes_a_damaged_input_again_and_says_so(workplace: Workplace, kind: str, redo: str) -> None:
     """Sizes are right, so only the job that reads it can tell; the same command makes it again and goes on."""
@@ -136,6 +109,7 @@ def test_a_run_makes_a_damaged_input_again_and_says_so(workplace: Workplace, kin
     assert "damaged" not in workplace.refbench("run", workplace.suite(SUITE)).stderr, "it is said once"
 
 
+@pytest.mark.slow
 def test_a_cached_run_looks_at_what_its_tables_are_made_of_and_at_sizes(workplace: Workplace) -> None:
     before, store = table(workplace), store_of(workplace)
     score, head = of_kind(store, "score")[0], of_kind(store, "head")[0]
