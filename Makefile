@@ -4,11 +4,11 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt
 
-.PHONY: run test slow check gate speed readme results-gpu clean
+.PHONY: run test slow check gate speed readme docs results-gpu clean
 
-## run: set everything up and run the demo suite to its leaderboard
+## run: set everything up, run the demo suite to its leaderboard and write its report
 run: $(VENV)/.installed
-	$(BIN)/refbench run suites/demo.yaml
+	$(BIN)/refbench demo
 
 ## test: set everything up and run the tests
 test: $(VENV)/.tools
@@ -37,6 +37,11 @@ speed: $(VENV)/.tools
 readme: $(VENV)/.installed
 	$(BIN)/python docs/make_readme.py
 
+## docs: build the documentation as a site into build/site, which needs no network; a broken link ends it
+docs: $(VENV)/.docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+	@echo "build/site/index.html"
+
 ## results-gpu: on a machine with a GPU, measure training on it and run the suite that needs one; repeated, it goes on
 results-gpu: $(VENV)/.installed
 	$(BIN)/python benchmarks/gpu_cyclegan.py
@@ -53,6 +58,10 @@ $(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
 
 $(VENV)/.tools: pyproject.toml constraints.txt $(VENV)/.installed
 	$(PIP) --editable ".[dev]"
+	touch $@
+
+$(VENV)/.docs: pyproject.toml constraints.txt $(VENV)/.installed
+	$(PIP) --editable ".[docs]"
 	touch $@
 
 clean:

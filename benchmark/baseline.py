@@ -15,7 +15,7 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from refbench.errors import RefbenchError
-from refbench.leaderboard import SERIES
+from refbench.merge import SERIES
 from refbench.registry import closest
 from refbench.results import NO_ATTACK, Run
 from refbench.statistics import mean, per_subject

@@ -12,41 +12,81 @@ from typing import Annotated, Any, NoReturn, Optional
 import typer
 from rich.text import Text
 
-from refbench import __version__
-from refbench.commands import anonymizers, attackers, check, compare, data, differences, job, new, plan, plot, reproduce
+from refbench import __version__, completion
+from refbench.commands import (
+    anonymizers,
+    attackers,
+    check,
+    compare,
+    data,
+    differences,
+    job,
+    new,
+    plan,
+    plot,
+    report,
+    reproduce,
+    sharing,
+)
 from refbench.commands import store as store_commands
-from refbench.commands.common import CANNOT, FAILURES, INTERRUPTED, OK, StoreOption, SuiteArgument, errors, output
+from refbench.commands.common import (
+    CANNOT,
+    FAILURES,
+    INTERRUPTED,
+    OK,
+    RegionOption,
+    RunsArgument,
+    SiteOption,
+    StoreOption,
+    SuiteArgument,
+    TableFormatOption,
+    errors,
+    output,
+)
 from refbench.errors import RefbenchError, SuiteError
 from refbench.full_disk import says_full
 from refbench.registry import KINDS, Registry, closest
 from refbench.store import Store, default_store
 
+RUN, READ, SHARE, PLUGINS, ANONYMIZE, DATA = "Run", "Read results", "Share", "Plug-ins", "Anonymize files", "Data"
+"""Panels of `refbench --help`."""
+
 app = typer.Typer(
     name="refbench",
-    help="Measures how much of a face comes back after a head MRI has been anonymized.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=True,
-    rich_markup_mode="rich",
+    rich_markup_mode="markdown",
 )
 
 
 @app.callback(invoke_without_command=True)
 def root(version: Annotated[bool, typer.Option("--version", help="Print the version and leave.")] = False) -> None:
-    """Measures how much of a face comes back after a head MRI has been anonymized."""
+    """Measure how much of a face comes back after a head MRI has been anonymized.
+
+    Begin with `refbench demo`: phantoms, two minutes, nothing to download. `refbench COMMAND --help` has examples.
+    """
     if version:
         output.print(f"refbench {__version__}")
         raise typer.Exit
 
 
-@app.command()
+@app.command(rich_help_panel=RUN)
 def run(
     suite: SuiteArgument,
     store: StoreOption = None,
     jobs: Annotated[Optional[int], typer.Option(min=1, help="Jobs side by side [default: one per core]")] = None,  # noqa: UP045
     retry: Annotated[bool, typer.Option("--retry", help="Try failed jobs again, too.")] = False,
 ) -> None:
-    """Run a suite to its leaderboard. The same command again goes on where the last one ended."""
+    """Run a suite to its leaderboard. The same command again goes on where the last one ended.
+
+    Exit codes: 0 all went well; 2 the suite or its data is wrong; 3 something failed on the way, and the rest is there.
+
+    For example:
+
+        refbench run demo
+        refbench run my_suite.yaml --jobs 4
+    """
     from refbench.progress import ConsoleProgress
     from refbench.run import execute
     from refbench.suite import load_suite
@@ -77,7 +117,15 @@ def run(
     if outcome.failures:
         _print_failures(outcome.failures)
         raise typer.Exit(FAILURES)
-    output.print(f"next: refbench leaderboard {outcome.run.folder.name} --attackers --region changed")
+    name = outcome.run.folder.name
+    output.print(f"next: refbench report {name}, or refbench leaderboard {name} --attackers --region changed")
+
+
+@app.command(rich_help_panel=RUN)
+def demo(store: StoreOption = None) -> None:
+    """Run the demo suite on phantoms, show its leaderboard and write its report: two minutes, nothing to download."""
+    run("demo", store)
+    report.report("demo", store=store)
 
 
 def _print_failures(failures: list[dict[str, Any]]) -> None:
@@ -93,30 +141,48 @@ def _print_failures(failures: list[dict[str, Any]]) -> None:
     errors.print("What finished is kept and in the tables; `--retry` tries the failed jobs again.")
 
 
-@app.command()
+@app.command(rich_help_panel=READ)
 def leaderboard(
-    runs: Annotated[Optional[list[str]], typer.Argument(help="Runs by name or folder [default: the latest]")] = None,  # noqa: UP045
+    runs: RunsArgument = None,
     store: StoreOption = None,
-    format: Annotated[str, typer.Option(help="table, csv, markdown or json")] = "table",  # noqa: A002
-    region: Annotated[Optional[str], typer.Option(help="front_half, whole, face or changed")] = None,  # noqa: UP045
-    metric: Annotated[Optional[list[str]], typer.Option(help="Show, and rank by, this metric only")] = None,  # noqa: UP045
-    site: Annotated[Optional[list[str]], typer.Option(help="Only subjects of this site")] = None,  # noqa: UP045
-    by: Annotated[Optional[str], typer.Option(help="Metric to rank by [default: correlation]")] = None,  # noqa: UP045
+    format: TableFormatOption = "table",  # noqa: A002
+    region: RegionOption = None,
+    metric: Annotated[
+        Optional[list[str]],  # noqa: UP045  (typer reads it at run time)
+        typer.Option(
+            help="Show, and rank by, this metric only; may be given again", autocompletion=completion.of_kind("metric")
+        ),
+    ] = None,
+    site: SiteOption = None,
+    by: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="Metric to rank by [default: correlation]", autocompletion=completion.of_kind("metric")),
+    ] = None,
     attackers: Annotated[
         bool, typer.Option("--attackers", help="A row for every attacker, not the strongest only")
     ] = False,
 ) -> None:
-    """Rank the anonymizers by their strongest attacker: per-site correlation and SSIM with 95 % intervals."""
+    """Rank the anonymizers by their strongest attacker: per-site correlation and SSIM with 95 % intervals.
+
+    Several runs, also of several machines, are ranked together where they were made on the same people, slices and
+    split.
+
+    For example:
+
+        refbench leaderboard
+        refbench leaderboard demo --region changed --attackers
+        refbench leaderboard demo --site HH --metric ssim --format csv
+    """
     from dataclasses import replace
 
     from refbench import render
     from refbench.leaderboard import build_leaderboard, default_view
-    from refbench.results import find_runs, load_run
+    from refbench.sharing.read import open_runs
 
     writers = {"csv": render.to_csv, "markdown": render.to_markdown, "json": render.to_json}
     if format not in ("table", *writers):
         _refuse(f"unknown format {format!r}{closest(format, ['table', *writers])}")
-    loaded = [load_run(folder) for folder in find_runs((store or default_store()).absolute(), runs or [])]
+    loaded = open_runs((store or default_store()).absolute(), runs or [])
     view = default_view(loaded[0])
     view = replace(
         view,
@@ -133,13 +199,28 @@ def leaderboard(
         sys.stdout.write(writers[format](board).rstrip("\n") + "\n")
 
 
-@app.command(name="list")
+@app.command(name="list", rich_help_panel=PLUGINS)
 def list_plugins(
-    kind: Annotated[Optional[str], typer.Argument(help="dataset, anonymizer, attacker or metric")] = None,  # noqa: UP045
-    name: Annotated[Optional[str], typer.Argument(help="One of them: its parameters, units, bounds, defaults")] = None,  # noqa: UP045
+    kind: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Argument(help="dataset, anonymizer, attacker or metric", autocompletion=completion.kinds),
+    ] = None,
+    name: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Argument(
+            help="One of them: its parameters, units, bounds, defaults", autocompletion=completion.plugin_names
+        ),
+    ] = None,
     plugin: Annotated[Optional[list[Path]], typer.Option(help="A Python file that holds plug-ins")] = None,  # noqa: UP045
 ) -> None:
-    """Show what can be named in a suite."""
+    """Show what can be named in a suite.
+
+    For example:
+
+        refbench list
+        refbench list anonymizer
+        refbench list anonymizer blur
+    """
     from refbench.describe import print_list, print_plugin
 
     registry = Registry.discover(plugin or ())
@@ -153,31 +234,30 @@ def list_plugins(
         print_plugin(output, registry.find(kind, name))
 
 
-@app.command()
+@app.command(rich_help_panel=PLUGINS)
 def schema() -> None:
-    """Print the JSON Schema of suite files, with every plug-in that is installed."""
+    """Print the JSON Schema of suite files, with every plug-in that is installed: editors complete and check by it.
+
+    For example:
+
+        refbench schema > suite.schema.json
+    """
     from refbench.describe import suite_schema
 
     sys.stdout.write(json.dumps(suite_schema(Registry.discover()), indent=1) + "\n")
 
 
-for command in (
-    plan.plan,
-    job.job,
-    anonymizers.anonymize,
-    anonymizers.qc,
-    attackers.curves,
-    plot.plot,
-    check.check,
-    new.new,
-    compare.compare,
-    compare.gate,
-    differences.differences,
-    reproduce.reproduce,
-):
-    app.command()(command)
-app.add_typer(data.app, name="data")
-app.add_typer(store_commands.app, name="store")
+for panel, commands in {
+    RUN: (plan.plan, compare.gate, reproduce.reproduce, job.job),
+    READ: (report.report, differences.differences, compare.compare, plot.plot, attackers.curves, anonymizers.qc),
+    SHARE: (sharing.export, sharing.verify, sharing.site),
+    ANONYMIZE: (anonymizers.anonymize,),
+    PLUGINS: (new.new, check.check),
+}.items():
+    for command in commands:
+        app.command(rich_help_panel=panel)(command)
+app.add_typer(data.app, name="data", rich_help_panel=DATA)
+app.add_typer(store_commands.app, name="store", rich_help_panel=RUN)
 
 
 def _refuse(message: str) -> NoReturn:

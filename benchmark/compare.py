@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from refbench.baseline import EVERYBODY, Baseline, Row
+from refbench.comparable import differing
 from refbench.results import NO_ATTACK
 
 Verdict = Literal["same", "better", "worse", "not comparable", "newly failing"]
@@ -94,16 +95,7 @@ def tolerance_of(metric: str, tolerances: Mapping[str, float]) -> float:
 
 def compare(before: Baseline, now: Baseline, tolerances: Mapping[str, float]) -> Comparison:
     """Judge every anonymizer by its strongest attack and by what it releases, then attack by attack."""
-    obstacle = "; ".join(
-        f"the {what} differ{'' if what == 'slices' else 's'}: {_telling(one, other)} before, {_telling(other, one)} now"
-        for what, one, other in (
-            ("dataset", before.dataset, now.dataset),
-            ("slices", before.slices, now.slices),
-            ("split", before.split, now.split),
-            ("region", before.region, now.region),
-        )
-        if one != other
-    )
+    obstacle = differing(_setting(before), _setting(now), ("before", "now"))
     old, new = _by_anonymizer(before.rows), _by_anonymizer(now.rows)
     lines: list[Line] = []
     for anonymizer in dict.fromkeys([*old, *new]):
@@ -118,11 +110,8 @@ def compare(before: Baseline, now: Baseline, tolerances: Mapping[str, float]) ->
     return Comparison(before.run, now.run, now.region, tuple(lines), obstacle, _versions(before, now))
 
 
-def _telling(value: object, rival: object) -> str:
-    """A value, of several options only those that differ."""
-    if not isinstance(value, dict) or not isinstance(rival, dict):
-        return str(value)
-    return ", ".join(f"{name}={own}" for name, own in value.items() if rival.get(name, ...) != own)
+def _setting(run: Baseline) -> dict[str, object]:
+    return {"dataset": run.dataset, "slices": run.slices, "split": run.split, "region": run.region}
 
 
 Rows = dict[tuple[str, int], Row]

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import yaml
+from pydantic import BaseModel
 from pydantic.errors import PydanticUserError
 from rich.console import Console
 from rich.table import Table
@@ -16,12 +19,19 @@ from refbench.errors import PluginError
 from refbench.plugin import Plugin
 from refbench.registry import KINDS, Entry, Registry
 
-BOUNDS = {"exclusiveMinimum": ">", "minimum": "≥", "exclusiveMaximum": "<", "maximum": "≤", "multipleOf": "multiple of"}
+BOUNDS = {
+    "exclusiveMinimum": ">",
+    "minimum": "≥",
+    "exclusiveMaximum": "<",
+    "maximum": "≤",
+    "multipleOf": "multiple of",
+    "minItems": "length ≥",
+}
 
 
 @dataclass(frozen=True)
 class Parameter:
-    """One field of a plug-in, as text."""
+    """One field of a plug-in or of a suite, as text."""
 
     name: str
     type: str
@@ -36,9 +46,9 @@ def summary(plugin_class: type[Plugin]) -> str:
     return (inspect.getdoc(plugin_class) or "").partition("\n")[0]
 
 
-def parameters(plugin_class: type[Plugin]) -> list[Parameter]:
-    """All parameters of a plug-in in the order of its fields."""
-    schema = plugin_class.model_json_schema()
+def parameters(model: type[BaseModel]) -> list[Parameter]:
+    """All parameters of a plug-in, or keys of a part of a suite, in the order of its fields."""
+    schema = model.model_json_schema()
     rows = []
     for name, field in schema.get("properties", {}).items():
         default = "required" if name in schema.get("required", ()) else _plain(field.get("default"))
@@ -66,11 +76,13 @@ def _type(field: Mapping[str, Any]) -> str:
 
 
 def _bounds(field: Mapping[str, Any]) -> str:
-    options = [field, *field.get("anyOf", ())]
+    options = [field, *field.get("anyOf", ()), field.get("items", {})]
     return ", ".join(f"{sign} {option[key]:g}" for option in options for key, sign in BOUNDS.items() if key in option)
 
 
 def _plain(value: Any) -> str:
+    if isinstance(value, list | dict):  # as it would be written in a suite
+        return yaml.safe_dump(value, default_flow_style=True, width=math.inf).strip()
     return "none" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 

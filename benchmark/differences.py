@@ -15,7 +15,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from refbench.errors import RefbenchError
 from refbench.leaderboard import Leaderboard, View, build_leaderboard
+from refbench.merge import merge
 from refbench.results import NO_ATTACK, Run
 from refbench.significance import holm, sign_flip_test
 from refbench.statistics import (
@@ -94,7 +96,12 @@ def build_differences(runs: Sequence[Run], view: View) -> Differences:
         RefbenchError: as `build_leaderboard`.
     """
     board = build_leaderboard(runs, replace(view, metrics=(view.by,), attackers=True))
-    scores = pd.concat([run.scores for run in runs], ignore_index=True)
+    scores, *others = merge(runs).populations
+    if others:
+        raise RefbenchError(
+            "the people of these runs go by different pseudonyms, so nobody can be compared with themselves; take "
+            "bundles that one store exported, or the runs themselves"
+        )
     scores = scores[(scores["region"] == view.region) & (scores["metric"] == view.by)]
     people = _People(scores[scores["site"].isin(board.sites)])
     strongest = board.rows.drop_duplicates("anonymizer")
@@ -162,9 +169,11 @@ def _difference(
     def over(members: NDArray[np.bool_]) -> Estimate:
         if not members.any():
             return UNDEFINED
-        drawn = people.weights[:, members]
+        # Others are left out as undefined: to cut them from the weights copies all draws for every site and pair.
         more, less = (
-            resampled_over_seeds(values[members], drawn, seed_weights(values.shape[1], seed=number))
+            resampled_over_seeds(
+                np.where(members[:, None], values, np.nan), people.weights, seed_weights(values.shape[1], seed=number)
+            )
             for number, values in enumerate(side)
         )
         return estimate(mean(paired[members]), more - less)

@@ -8,6 +8,7 @@ tests that.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +18,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from refbench.errors import RefbenchError
+from refbench.merge import SERIES, Merged, merge
 from refbench.registry import closest
 from refbench.results import NO_ATTACK, Run
 from refbench.statistics import (
@@ -30,7 +32,6 @@ from refbench.statistics import (
     seed_weights,
 )
 
-SERIES = ["anonymizer", "attacker", "seed", "condition", "region", "metric"]
 DIGITS = 3
 """Decimals of printed scores."""
 
@@ -88,28 +89,23 @@ def build_leaderboard(runs: Sequence[Run], view: View) -> Leaderboard:
     """Rank the anonymizers of one or more runs, lowest score of the strongest attack first.
 
     Raises:
-        RefbenchError: the runs were made on other data or slices, or hold no such metric, region or site.
+        RefbenchError: the runs cannot be merged, or one of them holds no such metric or region, or none such a site.
     """
-    _comparable(runs)
-    scores = pd.concat([run.scores for run in runs], ignore_index=True)
+    merged = merge(runs)
+    scores = pd.concat(merged.populations, ignore_index=True)
     if scores.empty:
         raise RefbenchError("this run has no scores: see `refbench plan SUITE` for what failed")
     metrics = view.metrics or tuple(dict.fromkeys(scores["metric"]))
-    _known("region", [view.region], scores["region"])
-    _known("metric", [*metrics, view.by], scores["metric"])
-    _known("site", view.sites, scores["site"])
-    if view.sites:
-        scores = scores[scores["site"].isin(view.sites)]
-    sites = tuple(dict.fromkeys(sorted(scores["site"])))
+    for run in runs:
+        if len(run.scores):
+            _known(run.folder.name, "region", [view.region], run.scores["region"])
+            _known(run.folder.name, "metric", [*metrics, view.by], run.scores["metric"])
+    _known("this leaderboard", "site", view.sites, scores["site"])
+    sites = tuple(sorted(set(view.sites or scores["site"])))
     regions = tuple(dict.fromkeys([view.region, *(r for r in ("changed",) if r in set(scores["region"]))]))
-    shown = scores[scores["region"].isin(regions) & scores["metric"].isin({*metrics, view.by})]
-    wide = per_subject(shown, SERIES)
-    weights = bootstrap_weights(wide.index.get_level_values("site").to_numpy())
-    figures = _figures(wide, weights, sites)
-    cells = pd.concat([run.cells for run in runs], ignore_index=True)
-    subjects = pd.concat([run.subjects for run in runs], ignore_index=True)
+    figures, over_seeds = _all_figures(merged, sites, regions, {*metrics, view.by}, view)
+    cells, subjects = merged.cells, merged.subjects
     subjects = subjects[subjects["site"].isin(sites)] if view.sites else subjects
-    over_seeds = _over_seeds(wide, weights, view)
     rows = []
     for anonymizer in dict.fromkeys(cells["anonymizer"]):
         own = cells[cells["anonymizer"] == anonymizer]
@@ -124,9 +120,29 @@ def build_leaderboard(runs: Sequence[Run], view: View) -> Leaderboard:
         strongest = attacks[0] | facts | {"score": attacks[0].get(key, np.nan)}
         rows.append(strongest if not view.attackers else strongest | {"others": attacks[1:]})
     table = _ranked(rows)
-    notes = tuple(dict.fromkeys(note for run in runs for note in run.info.get("notes", ())))
     tried = {cell["attacker"]: cell.get("attacker_params", "{}") for _, cell in cells.iterrows()}
-    return Leaderboard(table, sites, metrics, regions, view, notes, tried)
+    return Leaderboard(table, sites, metrics, regions, view, merged.notes, tried)
+
+
+def _all_figures(
+    merged: Merged, sites: tuple[str, ...], regions: tuple[str, ...], metrics: set[str], view: View
+) -> tuple[dict[tuple[Any, ...], dict[str, float]], dict[tuple[str, str], dict[str, float]]]:
+    """Figures of every series, and of every attack over its seeds.
+
+    People who cannot be told to be the same are drawn apart, and an attack whose seeds were tested on such is given no
+    interval over them.
+    """
+    figures: dict[tuple[Any, ...], dict[str, float]] = {}
+    over_seeds: list[dict[tuple[str, str], dict[str, float]]] = []
+    tested: Counter[tuple[str, str]] = Counter()
+    for scores in merged.populations:
+        shown = scores[scores["region"].isin(regions) & scores["metric"].isin(metrics) & scores["site"].isin(sites)]
+        wide = per_subject(shown, SERIES)
+        weights = bootstrap_weights(wide.index.get_level_values("site").to_numpy())
+        figures |= _figures(wide, weights, sites)
+        over_seeds.append(_over_seeds(wide, weights, view))
+        tested.update({(series[0], series[1]) for series in wide.columns})
+    return figures, {attack: own for found in over_seeds for attack, own in found.items() if tested[attack] == 1}
 
 
 def _figures(
@@ -215,21 +231,12 @@ def _ranked(rows: list[dict[str, Any]]) -> pd.DataFrame:
     return table[[*leading, *(name for name in table.columns if name not in leading)]]
 
 
-def _comparable(runs: Sequence[Run]) -> None:
-    for run in runs[1:]:
-        for what in ("dataset", "slices", "split"):
-            if run.info.get(what) != runs[0].info.get(what):
-                raise RefbenchError(
-                    f"{run.folder.name} and {runs[0].folder.name} cannot be ranked together: they differ in {what}"
-                )
-
-
 def _complete(row: dict[str, Any]) -> bool:
     return not row["missing"] and bool(np.isfinite(row["score"]))
 
 
-def _known(what: str, asked: Sequence[str], there: pd.Series[Any]) -> None:
+def _known(where: str, what: str, asked: Sequence[str], there: pd.Series[Any]) -> None:
     known = sorted(set(there))
     for name in asked:
         if name not in known:
-            raise RefbenchError(f"these runs have no {what} {name!r}{closest(name, known)}")
+            raise RefbenchError(f"{where} has no {what} {name!r}{closest(name, known)}")

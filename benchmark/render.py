@@ -45,19 +45,19 @@ def to_markdown(board: Leaderboard) -> str:
 
 def _flat(board: Leaderboard) -> tuple[list[str], list[list[str]]]:
     headers = ["rank", "anonymizer", "strongest attack" if not board.view.attackers else "attack"]
-    attacks = _names_with_seeds(board)
+    attacks = names_with_seeds(board)
     for metric in board.metrics:
         headers += [f"{metric} {site}" for site in _site_headers(board)]
         headers += [f"{metric} {region}" for region in board.regions[1:]]
-    headers += ["failed", "missing"] if _has_trouble(board) else []
+    headers += ["failed", "missing"] if has_trouble(board) else []
     lines = []
     for _, row in board.rows.iterrows():
-        line = [_rank(board, row), row["anonymizer"], attacks[row["attacker"], row["seed"]]]
+        line = [rank_text(board, row), row["anonymizer"], attacks[row["attacker"], row["seed"]]]
         for metric in board.metrics:
             for region, site in _places(board):
                 pair = [_figure(row, condition, metric, region, site) for condition in ("anonymized", "reconstructed")]
                 line.append(" → ".join(pair) + (_interval(row, metric, region) if site == "all" else ""))
-        line += [_failed(row), row["missing"]] if _has_trouble(board) else []
+        line += [failed_text(row), row["missing"]] if has_trouble(board) else []
         lines.append(line)
     return headers, lines
 
@@ -89,7 +89,8 @@ def attack_names(board: Leaderboard) -> dict[str, str]:
     return names
 
 
-def _names_with_seeds(board: Leaderboard) -> dict[tuple[str, int], str]:
+def names_with_seeds(board: Leaderboard) -> dict[tuple[str, int], str]:
+    """Names of attacks by label and seed; the seed is said where there are several."""
     names, rows = attack_names(board), board.rows
     several = rows["seed"].nunique() > 1 or "over_seeds" in rows
     return {
@@ -115,17 +116,17 @@ def _table(board: Leaderboard, metrics: tuple[str, ...]) -> Table:
             table.add_column(f"{metric}\n{site}" if number == 0 else f"\n{site}", justify="right", no_wrap=True)
         for region in board.regions[1:]:
             table.add_column(f"in\n{region}", justify="right", no_wrap=True)
-    if _has_trouble(board):
+    if has_trouble(board):
         table.add_column("\nfailed", justify="right")
-    attacks = _names_with_seeds(board)
+    attacks = names_with_seeds(board)
     previous = None
     for _, row in board.rows.iterrows():
         first = row["anonymizer"] != previous
         previous = row["anonymizer"]
-        trouble = [_failed(row)] if _has_trouble(board) else []
+        trouble = [failed_text(row)] if has_trouble(board) else []
         if first:
             released = _cells(board, row, metrics, "anonymized")
-            table.add_row(_rank(board, row), Text(row["anonymizer"]), "released", *released, *trouble, style="dim")
+            table.add_row(rank_text(board, row), Text(row["anonymizer"]), "released", *released, *trouble, style="dim")
         table.add_row(
             "", "", Text(f"↳ {attacks[row['attacker'], row['seed']]}"), *_cells(board, row, metrics, "reconstructed")
         )
@@ -154,17 +155,20 @@ def _interval(row: pd.Series[Any], metric: str, region: str, condition: str = "r
     return "" if pd.isna(low) else f" [{low:.{DIGITS}f}, {high:.{DIGITS}f}]"
 
 
-def _rank(board: Leaderboard, row: pd.Series[Any]) -> str:
+def rank_text(board: Leaderboard, row: pd.Series[Any]) -> str:
+    """`2`, `2=` where it is shared, empty where there is none."""
     if pd.isna(row["rank"]):
         return ""
     return f"{row['rank']}=" if (board.rows["rank"] == row["rank"]).sum() > 1 else str(row["rank"])
 
 
-def _failed(row: pd.Series[Any]) -> str:
+def failed_text(row: pd.Series[Any]) -> str:
+    """On how many of how many scans the anonymizer did not work, and why."""
     return f"{row['failed']}/{row['scans']}" + (f": {row['reasons']}" if row["reasons"] else "")
 
 
-def _has_trouble(board: Leaderboard) -> bool:
+def has_trouble(board: Leaderboard) -> bool:
+    """Whether an anonymizer did not work on a scan, or an attack is missing."""
     return bool((board.rows["failed"] > 0).any() or (board.rows["missing"] != "").any())
 
 
@@ -177,7 +181,7 @@ def _captions(board: Leaderboard) -> list[str]:
         "–: undefined, since nothing was changed or the image is constant there.",
         *(
             ["failed: scans on which the anonymizer did not work, and why; counted, never dropped."]
-            if _has_trouble(board)
+            if has_trouble(board)
             else []
         ),
         *([f"=: equal to {DIGITS} decimals. Overlapping intervals are no tie."] if _has_ties(board) else []),

@@ -107,18 +107,19 @@ def _lines(
     return [
         [
             *names(one),
-            *(_signed(one.sites[site].value) for site in sites),
-            _interval(one.overall),
-            _signed(one.middle),
-            _p(one.p),
-            _p(one.holm),
-            _verdict(one),
+            *(signed(one.sites[site].value) for site in sites),
+            difference_text(one.overall),
+            signed(one.middle),
+            p_text(one.p),
+            p_text(one.holm),
+            verdict(one),
         ]
         for one in differences
     ]
 
 
-def _verdict(one: Difference) -> str:
+def verdict(one: Difference) -> str:
+    """`apart`, `gains` or `loses`; empty where the test tells nothing apart."""
     if not one.apart:
         return ""
     if one.less.attacker != NO_ATTACK:
@@ -126,16 +127,19 @@ def _verdict(one: Difference) -> str:
     return "gains" if one.overall.value > 0 else "loses"
 
 
-def _signed(value: float) -> str:
+def signed(value: float) -> str:
+    """A difference as printed everywhere."""
     return "–" if math.isnan(value) else f"{value:+.{DIGITS}f}"
 
 
-def _interval(found: Estimate) -> str:
-    bounds = "" if math.isnan(found.low) else f" [{_signed(found.low)}, {_signed(found.high)}]"
-    return _signed(found.value) + bounds
+def difference_text(found: Estimate) -> str:
+    """A mean difference with its 95 % interval."""
+    bounds = "" if math.isnan(found.low) else f" [{signed(found.low)}, {signed(found.high)}]"
+    return signed(found.value) + bounds
 
 
-def _p(value: float) -> str:
+def p_text(value: float) -> str:
+    """A p as printed everywhere."""
     if math.isnan(value):
         return "–"
     return "<0.0001" if value < 0.0001 else f"{value:.4f}"
@@ -157,10 +161,10 @@ def _captions(found: Differences) -> list[str]:
         captions.append("Attacks count by the mean over their seeds; intervals draw seeds first, then people.")
     if _lacking(found):
         captions.append("–: without a figure for no attack, as what was released is constant there.")
-    return [*captions, *_too_few(found), *found.notes]
+    return [*captions, *too_few(found), *found.notes]
 
 
-def _too_few(found: Differences) -> list[str]:
+def too_few(found: Differences) -> list[str]:
     """The smallest p that so few people can give, where Holm's rule puts it above the level."""
     lines = []
     for name, table in (("anonymizers", found.anonymizers), ("attacks", found.attacks)):

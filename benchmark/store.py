@@ -49,13 +49,18 @@ def write_atomically(path: Path, content: str | bytes) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
+    """Replace a small text file where the user wants it; raises as `write_bytes`."""
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, content: bytes) -> None:
     """Replace a small file where the user wants it.
 
     Raises:
         RefbenchError: it cannot be written.
     """
     try:
-        write_atomically(path, text)
+        write_atomically(path, content)
     except OSError as error:
         raise RefbenchError(
             f"{path}: cannot be written ({error.strerror}). Free space, or choose another place."

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 # Tests run side by side, and on arrays so small that the threads of a matrix product only wait for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -16,6 +18,9 @@ import pytest
 import yaml
 
 from refbench import registry
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 SHARED = Path(__file__).resolve().parents[1] / ".." / "shared"
 
@@ -107,3 +112,34 @@ def fresh_registry() -> None:
 @pytest.fixture
 def workplace(tmp_path: Path) -> Workplace:
     return Workplace(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> Workplace:
+    """Where a tiny suite was run, for tests that only read; its description names a folder and a person."""
+    made = Workplace(tmp_path_factory.mktemp("tiny"))
+    told = f"made of {made.folder}/heads by T03"
+    suite = made.suite(f"{{attackers: [none, offset], metrics: [correlation, ssim], description: '{told}'}}")
+    done = made.refbench("run", suite)
+    assert done.returncode == 0, done.stderr
+    return made
+
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
+BROWSER_OPTIONS = ["--no-sandbox", "--enable-unsafe-swiftshader"]
+"""Containers have no sandbox and no graphics card."""
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """A real Chromium. Without one its tests are skipped; with REFBENCH_NEEDS_BROWSER set they fail instead."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        found = next(filter(None, map(shutil.which, BROWSERS)), None) or playwright.chromium.executable_path
+        if not Path(found).exists():
+            why = f"no Chromium: none of {', '.join(BROWSERS)} on the PATH, and none of playwright's own"
+            (pytest.fail if "REFBENCH_NEEDS_BROWSER" in os.environ else pytest.skip)(why)
+        browser = playwright.chromium.launch(executable_path=found, args=BROWSER_OPTIONS)
+        yield browser
+        browser.close()

@@ -11,6 +11,8 @@ import pytest
 from conftest import Workplace
 
 from refbench import __version__
+from refbench.cli import app
+from refbench.commands import data
 
 
 def test_version_and_help(workplace: Workplace) -> None:
@@ -127,3 +129,16 @@ def test_a_plugin_file_that_fails_is_a_problem_of_the_suite(workplace: Workplace
     assert result.returncode == 2
     assert "suite.yaml:1:11" in result.stderr
     assert "nothing_of_that_name" in result.stderr
+
+
+def test_every_command_is_in_a_panel_and_has_an_example(workplace: Workplace) -> None:
+    assert "─ Commands ─" not in workplace.refbench("--help").stdout
+    groups = [app, data.app]
+    commands = [
+        (command.callback.__name__, command.callback.__doc__) for x in groups for command in x.registered_commands
+    ]
+    assert [name for name, said in commands if "    refbench " not in said] == []
+
+
+def test_help_shows_defaults_that_stand_in_brackets(workplace: Workplace) -> None:
+    assert "[default: $REFBENCH_STORE, else .refbench]" in workplace.refbench("plot", "--help").stdout

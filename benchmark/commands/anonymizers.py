@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Optional
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.text import Text
 
-from refbench.commands.common import FAILURES, PluginOption, StoreOption, errors, output
+from refbench import completion
+from refbench.commands.common import FAILURES, PluginOption, RunArgument, StoreOption, errors, output
 from refbench.registry import Registry
 from refbench.store import Store, default_store
 
@@ -20,7 +21,14 @@ if TYPE_CHECKING:
 def anonymize(
     source: Annotated[Path, typer.Argument(metavar="IN", help="A NIfTI file, a folder of them, or a BIDS data set")],
     out: Annotated[Path, typer.Argument(metavar="OUT", help="Where to; a folder's tree is mirrored")],
-    method: Annotated[str, typer.Option("--with", help="Anonymizer, as in a suite: blur, 'blur: {strength_mm: 8}'")],
+    method: Annotated[
+        str,
+        typer.Option(
+            "--with",
+            help="Anonymizer, as in a suite: blur, 'blur: {strength_mm: 8}'",
+            autocompletion=completion.of_kind("anonymizer"),
+        ),
+    ],
     jobs: Annotated[int, typer.Option(min=1, help="Heads side by side, one core and up to 2 GB each")] = 1,
     seed: Annotated[int, typer.Option(min=0, help="Decides random numbers, together with each head's voxels")] = 0,
     anyway: Annotated[bool, typer.Option("--anyway", help="Go on where no face is found.")] = False,
@@ -31,6 +39,11 @@ def anonymize(
     Of a BIDS data set a BIDS derivative is made, of its T1-weighted heads alone. The same command again goes on where
     it was stopped. Each release is checked, whatever the anonymizer; look at what is reported before you share
     anything.
+
+    For example:
+
+        refbench anonymize head.nii.gz hidden.nii.gz --with mri_deface
+        refbench anonymize scans/ released/ --with 'blur: {strength_mm: 8}' --jobs 4
     """
     from refbench.anonymize_files import anonymize_files
     from refbench.anonymize_head import Method
@@ -68,11 +81,16 @@ def _told(record: HeadRecord) -> str:
 
 
 def qc(
-    run: Annotated[Optional[str], typer.Argument(help="A run by name or folder [default: the latest]")] = None,  # noqa: UP045
+    run: RunArgument = None,
     store: StoreOption = None,
     faces: Annotated[bool, typer.Option("--faces", help="Draw real people, too: for local use only.")] = False,
 ) -> None:
-    """Draw before and after: a page per anonymizer with slices and shaded views, into the run's folder."""
+    """Draw before and after: a page per anonymizer with slices and shaded views, into the run's folder.
+
+    For example:
+
+        refbench qc demo
+    """
     from refbench.progress import Counting
     from refbench.qc import write_pages
     from refbench.results import find_runs, load_run

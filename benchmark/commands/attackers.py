@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Optional
-
-import typer
 from rich.text import Text
 
-from refbench.commands.common import StoreOption, output
+from refbench.commands.common import RunArgument, StoreOption, output
 from refbench.store import Store, default_store
 
 
 def curves(
-    run: Annotated[Optional[str], typer.Argument(help="A run by name or folder [default: the latest]")] = None,  # noqa: UP045
+    run: RunArgument = None,
     store: StoreOption = None,
 ) -> None:
-    """Draw how the trainings of a run went: what validation people said of each network, and which one was kept."""
+    """Draw how the trainings of a run went: what validation people said of each network, and which one was kept.
+
+    For example:
+
+        refbench curves demo
+    """
     from refbench.curves import curve_table, training_curves, write_chart
     from refbench.results import find_runs, load_run
 

@@ -7,19 +7,30 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from refbench.commands.common import FAILURES, PluginOption, errors, output
+from refbench import completion
+from refbench.commands.common import FAILURES, KindArgument, PluginOption, errors, output
 from refbench.registry import KINDS, Registry, closest
 
 
 def check(
-    kind: Annotated[str, typer.Argument(help="anonymizer, attacker, metric or dataset")],
-    name: Annotated[str, typer.Argument(help="One of them, as in a suite: blur, 'blur: {strength_mm: 8}'")],
+    kind: KindArgument,
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="One of them, as in a suite: blur, 'blur: {strength_mm: 8}'", autocompletion=completion.plugin_names
+        ),
+    ],
     plugin: PluginOption = None,
 ) -> None:
     """Try a plug-in on a phantom, on toy heads or on its own scans: does it keep the contract that suites rely on?
 
     An attacker is trained six times. Networks are best tried narrow: 'pix2pix: {width: 8}'. Of a dataset all scans are
     listed and a few are loaded: 'folder: {path: data}'.
+
+    For example:
+
+        refbench check anonymizer 'blur: {strength_mm: 8}'
+        refbench check attacker brighten --plugin brighten.py
     """
     from refbench import testing
     from refbench.errors import PluginError, Unavailable

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 import typer
 from rich.text import Text
 
-from refbench.commands.common import INTERRUPTED, StoreOption, SuiteArgument, errors, output
+from refbench import completion
+from refbench.commands.common import INTERRUPTED, RegionOption, StoreOption, SuiteArgument, errors, output
 from refbench.errors import RefbenchError, SuiteError
 from refbench.registry import closest
 from refbench.store import Store, default_store
@@ -22,19 +23,26 @@ if TYPE_CHECKING:
     from refbench.suite import Suite
 
 FORMATS = ("table", "markdown", "json")
-FormatOption = Annotated[str, typer.Option("--format", help="table, markdown or json")]
+FormatOption = Annotated[
+    str, typer.Option("--format", help="table, markdown or json", autocompletion=completion.one_of(*FORMATS))
+]
 
 
 def compare(
-    before: Annotated[str, typer.Argument(help="The earlier run, by name or folder")],
-    now: Annotated[str, typer.Argument(help="The later run, by name or folder")],
+    before: Annotated[str, typer.Argument(help="The earlier run, by name or folder", autocompletion=completion.runs)],
+    now: Annotated[str, typer.Argument(help="The later run, by name or folder", autocompletion=completion.runs)],
     store: StoreOption = None,
     format: FormatOption = "table",  # noqa: A002
-    region: Annotated[Optional[str], typer.Option(help="front_half, whole, face or changed")] = None,  # noqa: UP045
+    region: RegionOption = None,
 ) -> None:
     """Say of every row of two runs: same, better, worse, not comparable or newly failing, and by how much.
 
     Tolerances are those of the later run's suite. Exit code 4: no row can be compared.
+
+    For example:
+
+        refbench compare ci-9154c41d ci-2b7e01aa
+        refbench compare ci-9154c41d ci-2b7e01aa --format markdown
     """
     from refbench import compare as comparing
     from refbench.baseline import baseline_of
@@ -86,6 +94,11 @@ def gate(
 
     Exit codes: 0 as good or better; 1 an anonymizer hides less, or an attack got weaker; 2 the suite, its data or the
     baseline is wrong; 3 rows of the baseline have no figures now; 4 nothing can be compared.
+
+    For example:
+
+        refbench gate suite.yaml --baseline baseline.json --write
+        refbench gate suite.yaml --baseline baseline.json --summary changes.md
     """
     from refbench.baseline import baseline_of, read_baseline, write_baseline
     from refbench.compare_render import to_markdown

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, Optional
 import typer
 from rich.text import Text
 
+from refbench import completion
 from refbench.commands.common import FAILURES, INTERRUPTED, errors, output
 from refbench.datasets.ixi_source import ARCHIVE, ARCHIVE_BYTES, LICENCE, PAGE, SOURCE, SPREADSHEET, SUBJECTS
 
@@ -32,6 +33,10 @@ def ixi(
     """Download IXI's T1 heads and the table of ages, unpack them and check every file.
 
     The same command again goes on where the last one ended. Nothing is asked of the network before you agree.
+
+    For example:
+
+        refbench data ixi data
     """
     from refbench.download_ixi import download_ixi
     from refbench.progress import DownloadProgress
@@ -71,7 +76,12 @@ def phantom(
     ] = "sites",
     jobs: JobsOption = None,
 ) -> None:
-    """Write phantoms as a BIDS data set, with their labels and all that is true of them: no network, no real people."""
+    """Write phantoms as a BIDS data set, with their labels and all that is true of them: no network, no real people.
+
+    For example:
+
+        refbench data phantom heads --subjects 12 --scale 0.25
+    """
     from refbench.datasets.phantom_files import write_cohort
     from refbench.progress import Counting
 
@@ -83,16 +93,30 @@ def phantom(
 
 @app.command()
 def verify(
-    what: Annotated[str, typer.Argument(help="A suite, whose dataset is meant; or a folder of scans, or IXI-T1.tar")],
+    what: Annotated[
+        str,
+        typer.Argument(
+            help="A suite, whose dataset is meant; or a folder of scans, or IXI-T1.tar",
+            autocompletion=completion.suites,
+        ),
+    ],
     dataset: Annotated[
         Optional[str],  # noqa: UP045
-        typer.Option(help="How a folder is read: ixi, bids, folder or another dataset [default: by what lies in it]"),
+        typer.Option(
+            help="How a folder is read: ixi, bids, folder or another dataset [default: by what lies in it]",
+            autocompletion=completion.of_kind("dataset"),
+        ),
     ] = None,
     jobs: JobsOption = None,
 ) -> None:
     """Read every scan, and name each file that is truncated, damaged or no head, or differs from most of its site.
 
     Exit code 3 if any cannot be used. Files that only differ are named, too.
+
+    For example:
+
+        refbench data verify ixi
+        refbench data verify heads --dataset bids
     """
     from refbench.datasets.base import Dataset
     from refbench.suite import load_suite

@@ -8,33 +8,42 @@ from typing import Annotated, Optional
 
 import typer
 
-from refbench.commands.common import StoreOption, output
+from refbench import completion
+from refbench.commands.common import RegionOption, RunsArgument, SiteOption, StoreOption, TableFormatOption, output
 from refbench.errors import SuiteError
 from refbench.registry import closest
 from refbench.store import default_store
 
 
 def differences(
-    runs: Annotated[Optional[list[str]], typer.Argument(help="Runs by name or folder [default: the latest]")] = None,  # noqa: UP045
+    runs: RunsArgument = None,
     store: StoreOption = None,
-    format: Annotated[str, typer.Option(help="table, csv, markdown or json")] = "table",  # noqa: A002
-    region: Annotated[Optional[str], typer.Option(help="front_half, whole, face or changed")] = None,  # noqa: UP045
-    metric: Annotated[Optional[str], typer.Option(help="Metric to compare by [default: correlation]")] = None,  # noqa: UP045
-    site: Annotated[Optional[list[str]], typer.Option(help="Only subjects of this site")] = None,  # noqa: UP045
+    format: TableFormatOption = "table",  # noqa: A002
+    region: RegionOption = None,
+    metric: Annotated[
+        Optional[str],  # noqa: UP045  (typer reads it at run time)
+        typer.Option(help="Metric to compare by [default: correlation]", autocompletion=completion.of_kind("metric")),
+    ] = None,
+    site: SiteOption = None,
 ) -> None:
     """Tell which ranks are really apart, and which attacks beat no attack: differences person by person.
 
     With 95 % intervals, and tests that are adjusted for their number.
+
+    For example:
+
+        refbench differences demo
+        refbench differences demo --region changed --format csv
     """
     from refbench import render_differences as render
     from refbench.differences import build_differences
     from refbench.leaderboard import default_view
-    from refbench.results import find_runs, load_run
+    from refbench.sharing.read import open_runs
 
     writers = {"csv": render.to_csv, "markdown": render.to_markdown, "json": render.to_json}
     if format not in ("table", *writers):
         raise SuiteError(f"unknown format {format!r}{closest(format, ['table', *writers])}")
-    loaded = [load_run(folder) for folder in find_runs((store or default_store()).absolute(), runs or [])]
+    loaded = open_runs((store or default_store()).absolute(), runs or [])
     view = default_view(loaded[0])
     view = replace(view, region=region or view.region, by=metric or view.by, sites=tuple(site or ()))
     found = build_differences(loaded, view)

@@ -8,15 +8,21 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from refbench.commands.common import output
+from refbench.commands.common import KindArgument, output
 
 
 def new(
-    kind: Annotated[str, typer.Argument(help="anonymizer, attacker, metric or dataset")],
+    kind: KindArgument,
     name: Annotated[str, typer.Argument(help="What suites will call it: my_blur")],
     into: Annotated[Path, typer.Option(help="Folder that gets the package's folder")] = Path(),
 ) -> None:
-    """Make a package for a plug-in of your own: it can be installed, is tested, and works before you change it."""
+    """Make a package for a plug-in of your own: it can be installed, is tested, and works before you change it.
+
+    For example:
+
+        refbench new anonymizer my_blur
+        refbench new attacker my_attack --into packages
+    """
     from refbench.scaffold import make_package, module_name
 
     folder = make_package(kind, name, into)

@@ -32,6 +32,11 @@ def plan(
     """Show every job of a suite: what is cached, why each of the others must run, and what they will take.
 
     Runs nothing, unless a trial is asked for.
+
+    For example:
+
+        refbench plan ixi
+        refbench plan my_suite.yaml --trial
     """
     from refbench.estimate import estimate
     from refbench.explain import explain

@@ -8,18 +8,24 @@ from typing import Annotated, Optional
 import typer
 from rich.text import Text
 
-from refbench.commands.common import StoreOption, output
+from refbench.commands.common import RegionOption, RunArgument, StoreOption, output
 from refbench.store import Store, default_store
 
 
 def plot(
-    run: Annotated[Optional[str], typer.Argument(help="A run by name or folder [default: the latest]")] = None,  # noqa: UP045
+    run: RunArgument = None,
     out: Annotated[Optional[Path], typer.Option(help="Folder of the figures [default: `plots` in the run's]")] = None,  # noqa: UP045
     store: StoreOption = None,
-    region: Annotated[Optional[str], typer.Option(help="front_half, whole, face or changed")] = None,  # noqa: UP045
+    region: RegionOption = None,
     faces: Annotated[bool, typer.Option("--faces", help="Draw real people, too: for local use only.")] = False,
 ) -> None:
-    """Draw the founding paper's figures of a run as PNG and SVG: traces, sites, doses, curves, pictures of phantoms."""
+    """Draw the founding paper's figures of a run as PNG and SVG: traces, sites, doses, curves, pictures of phantoms.
+
+    For example:
+
+        refbench plot demo
+        refbench plot demo --out figures --region changed
+    """
     from refbench.plots.figures import FOLDER, write_plots
     from refbench.results import find_runs, load_run
 

@@ -82,6 +82,18 @@ def drawings(
     run: Run, store: Store, region: str, view: View, left_out: list[str], *, faces: bool = False
 ) -> Iterator[Drawing]:
     """Figures one after another; what cannot be drawn is said in `left_out`."""
+    yield from score_drawings(run, region, view, left_out)
+    curves = [curve for curve in training_curves(run, store) if curve.points]
+    if curves:
+        yield Drawing("validation", partial(draw_curves, run.folder.name, curves))
+    else:
+        left_out.append(f"validation curves: no training of this run in {store.root} was validated while it ran")
+    if attacks := strongest_attacks(run, region, view.by):
+        yield from _pictures(run, store, attacks, region, view.by, left_out, faces=faces)
+
+
+def score_drawings(run: Run, region: str, view: View, left_out: list[str]) -> Iterator[Drawing]:
+    """Figures of a run's tables alone; what cannot be drawn is said in `left_out`."""
     there = list(dict.fromkeys(run.scores["metric"]))
     metrics = [metric for metric in METRICS if metric in there] or there[:2]
     attacks = strongest_attacks(run, region, view.by)
@@ -103,19 +115,12 @@ def drawings(
         yield Drawing(name, partial(scores.draw_learning, run, sweep, region, metrics))
     if not shares:
         left_out.append("learning curves: no attacker was trained on several shares of the people (`share`)")
-    curves = [curve for curve in training_curves(run, store) if curve.points]
-    if curves:
-        yield Drawing("validation", partial(draw_curves, run.folder.name, curves))
-    else:
-        left_out.append(f"validation curves: no training of this run in {store.root} was validated while it ran")
     if region == "changed":
         left_out.append("privacy and utility: anonymizers change different pixels, so their scores there say little")
     elif attacks and UTILITY_REGION in set(run.scores["region"]):
         yield Drawing("utility", partial(draw_utility, run, attacks, region, metrics))
     else:
         left_out.append(f"privacy and utility: no release of an attacked anonymizer is scored in {UTILITY_REGION}")
-    if attacks:
-        yield from _pictures(run, store, attacks, region, view.by, left_out, faces=faces)
 
 
 def _pictures(

@@ -36,6 +36,7 @@ def style() -> Iterator[None]:
         "axes.spines.top": False,
         "axes.spines.right": False,
         "figure.titlesize": 10,
+        "text.parse_math": False,  # a dollar in a name is a dollar
         "legend.frameon": False,
     }
     with matplotlib.rc_context(settings):

@@ -1,0 +1,198 @@
+"""A leaderboard as a table of a page: the figures are those of `build_leaderboard`, and nothing is computed again."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from refbench.leaderboard import DIGITS, Leaderboard, column
+from refbench.render import failed_text, has_trouble, names_with_seeds, rank_text
+from refbench.report.bars import Scale, interval_bar
+
+
+@dataclass(frozen=True)
+class Heading:
+    """The head of a column; `metric` is empty for what belongs to no metric."""
+
+    text: str
+    about: str
+    metric: str = ""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One number of a row.
+
+    Attributes:
+        value: unrounded; NaN where it is undefined. before: what was released, where both stand in one cell.
+        interval: as text, with its bounds; empty where there is none. bar: the same, drawn (`Markup`).
+    """
+
+    metric: str
+    value: float
+    before: float | None = None
+    interval: str = ""
+    bar: str = ""
+
+    @property
+    def text(self) -> str:
+        """As the command `leaderboard` prints it."""
+        return shown(self.value)
+
+    @property
+    def before_text(self) -> str:
+        """What was released, in the same way."""
+        return "" if self.before is None else shown(self.before)
+
+
+@dataclass(frozen=True)
+class BoardRow:
+    """An anonymizer under one attack. `order`: the rank as a number, None where it has none."""
+
+    rank: str
+    order: int | None
+    anonymizer: str
+    attacker: str
+    attack: str
+    strongest: bool
+    figures: tuple[Figure, ...]
+    failed: str
+    failed_count: int
+    missing: str
+    details: str
+
+
+@dataclass(frozen=True)
+class BoardTable:
+    """What the macro `leaderboard` draws; one of a page's tables, for one region."""
+
+    region: str
+    by: str
+    subjects: int
+    headings: tuple[Heading, ...]
+    metrics: tuple[tuple[str, int], ...]
+    rows: tuple[BoardRow, ...]
+    trouble: bool
+    notes: tuple[str, ...]
+
+    @property
+    def anonymizers(self) -> tuple[str, ...]:
+        """In the order of the rows."""
+        return tuple(dict.fromkeys(row.anonymizer for row in self.rows))
+
+    @property
+    def attackers(self) -> dict[str, str]:
+        """Label to name."""
+        return {row.attacker: row.attack.partition(" seed ")[0] for row in self.rows}
+
+
+def board_table(board: Leaderboard, details: Mapping[str, str] | None = None) -> BoardTable:
+    """Lay a leaderboard out.
+
+    Args:
+        board: rows of every attack (`View.attackers`), or of the strongest only.
+        details: anonymizer to the id of the page's template that a row opens; None: rows do not open.
+    """
+    details = details or {}
+    region, names = board.view.region, names_with_seeds(board)
+    headings, metrics = [], []
+    for metric in board.metrics:
+        own = _headings(board, metric)
+        headings += own
+        metrics.append((metric, len(own)))
+    scales = {metric: _scale(board, metric) for metric in board.metrics}
+    strongest = ~board.rows.duplicated("anonymizer").to_numpy()
+    rows = tuple(
+        BoardRow(
+            rank=rank_text(board, row),
+            order=None if pd.isna(row["rank"]) else int(row["rank"]),
+            anonymizer=row["anonymizer"],
+            attacker=row["attacker"],
+            attack=names[row["attacker"], row["seed"]],
+            strongest=bool(strongest[number]),
+            figures=tuple(
+                figure for metric in board.metrics for figure in _figures(board, row, metric, scales[metric])
+            ),
+            failed=failed_text(row),
+            failed_count=int(row["failed"]),
+            missing=row["missing"],
+            details=details.get(row["anonymizer"], ""),
+        )
+        for number, (_, row) in enumerate(board.rows.iterrows())
+    )
+    subjects = int(board.rows["subjects"].max())
+    trouble = has_trouble(board)
+    return BoardTable(region, board.view.by, subjects, tuple(headings), tuple(metrics), rows, trouble, board.notes)
+
+
+def shown(value: float) -> str:
+    """A score as printed everywhere."""
+    return f"{value:.{DIGITS}f}" if math.isfinite(value) else "–"
+
+
+def interval_text(low: float, high: float) -> str:
+    """Bounds of a 95 % interval; empty where there are none."""
+    return f"[{shown(low)}, {shown(high)}]" if math.isfinite(low) else ""
+
+
+def read(row: pd.Series[Any], condition: str, metric: str, region: str, site: str) -> float:
+    """A figure of a row of a leaderboard; NaN where it has none."""
+    return float(row.get(column(condition, metric, region, site), math.nan))
+
+
+def _sites(board: Leaderboard) -> Sequence[str]:
+    """Of one site only there is nothing to tell apart."""
+    return board.sites if len(board.sites) > 1 else ()
+
+
+def _headings(board: Leaderboard, metric: str) -> list[Heading]:
+    where = f"{metric} in {board.view.region}"
+    whom = "everybody" if _sites(board) else board.sites[0]
+    return [
+        Heading("released", f"{where} of what was released, {whom}", metric),
+        Heading("reconstructed [95 %]", f"{where} of what the attack gives back, {whom}", metric),
+        *(Heading(site, f"{where}, people of {site}: reconstructed over released", metric) for site in _sites(board)),
+        *(
+            Heading(f"in {region}", f"{metric} in {region}, {whom}: reconstructed over released", metric)
+            for region in board.regions[1:]
+        ),
+    ]
+
+
+def _figures(board: Leaderboard, row: pd.Series[Any], metric: str, scale: Scale) -> list[Figure]:
+    own = board.view.region
+    released, rebuilt = (read(row, condition, metric, own, "all") for condition in ("anonymized", "reconstructed"))
+    low, high = (read(row, "reconstructed", metric, own, f"all_{end}") for end in ("low", "high"))
+    places = [*((own, site) for site in _sites(board)), *((region, "all") for region in board.regions[1:])]
+    return [
+        Figure(metric, released),
+        Figure(metric, rebuilt, None, interval_text(low, high), interval_bar(scale, rebuilt, low, high, released)),
+        *(
+            Figure(
+                metric,
+                read(row, "reconstructed", metric, region, site),
+                read(row, "anonymized", metric, region, site),
+            )
+            for region, site in places
+        ),
+    ]
+
+
+def _scale(board: Leaderboard, metric: str) -> Scale:
+    names = (
+        ("anonymized", "all"),
+        ("reconstructed", "all"),
+        ("reconstructed", "all_low"),
+        ("reconstructed", "all_high"),
+    )
+    return Scale.around(
+        [
+            read(row, condition, metric, board.view.region, site)
+            for _, row in board.rows.iterrows()
+            for condition, site in names
+        ]
+    )

@@ -1,0 +1,144 @@
+"""What a run says, in plain sentences: who hides best, which attacks bring nothing, and what is not to be trusted."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import pandas as pd
+
+from refbench.differences import Differences
+from refbench.leaderboard import Leaderboard
+from refbench.render import attack_names
+from refbench.render_differences import too_few
+from refbench.report.board import interval_text, read, shown
+
+CONTROL_MARGIN = 0.02
+"""How far an attack may fall below the ceiling on heads that nothing was done to, before it counts as not learnt."""
+
+MOST_MISSING = 3
+"""Attacks that are named of each incomplete anonymizer."""
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """One thing the run says; `kind` decides how it is marked."""
+
+    kind: Literal["finding", "doubt"]
+    text: str
+
+
+def verdict(board: Leaderboard, differences: Differences) -> list[Sentence]:
+    """Sentences, the main one first.
+
+    Args:
+        board: with a row for every attack.
+        differences: of the same run and view.
+    """
+    strongest = board.rows.drop_duplicates("anonymizer")
+    ranked = strongest[strongest["rank"].notna()]
+    findings = [*_winner(board, ranked), *_apart(differences), *_strong_attacks(board, ranked), *_idle(differences)]
+    doubts = [*_incomplete(strongest), *_failures(strongest), *_controls(board)]
+    return [Sentence("finding", text) for text in findings] + [Sentence("doubt", text) for text in doubts]
+
+
+def _winner(board: Leaderboard, ranked: pd.DataFrame) -> list[str]:
+    if ranked.empty:
+        return ["No anonymizer has a rank: every one lacks an attack. See what failed."]
+    view, names = board.view, attack_names(board)
+    first = ranked[ranked["rank"] == ranked["rank"].iloc[0]]
+    best = first.iloc[0]
+    before = read(best, "anonymized", view.by, view.region, "all")
+    after, low, high = (
+        read(best, "reconstructed", view.by, view.region, what) for what in ("all", "all_low", "all_high")
+    )
+    who = " and ".join(first["anonymizer"])
+    verb = "hides" if len(first) == 1 else "hide"
+    lines = [f"{who} {verb} best of {len(ranked)} ranked anonymizers, by {view.by} in {view.region}."]
+    if after > before:
+        lines.append(
+            f"The strongest attack on {best['anonymizer']}, {names[best['attacker']]}, raises its {view.by} with the "
+            f"original from {shown(before)} as released to {shown(after)} {interval_text(low, high)}."
+        )
+    else:
+        lines.append(f"No attack on {best['anonymizer']} beats what was released: {view.by} {shown(before)}.")
+    return lines
+
+
+def _apart(differences: Differences) -> list[str]:
+    pairs = differences.anonymizers
+    told = sum(pair.apart for pair in pairs)
+    if not pairs:
+        return []
+    if not told and (few := [line for line in too_few(differences) if "tell anonymizers" in line]):
+        return few
+    if len(pairs) == 1:
+        return [f"The two anonymizers are {'told' if told else 'not told'} apart by a test person by person."]
+    how = "All" if told == len(pairs) else f"{told} of the" if told else "None of the"
+    return [
+        f"{how} {len(pairs)} pairs of anonymizers are told apart by tests person by person, adjusted for their number."
+    ]
+
+
+def _strong_attacks(board: Leaderboard, ranked: pd.DataFrame) -> list[str]:
+    if len(ranked) < 2:
+        return []
+    names = attack_names(board)
+    counts = Counter(names[label] for label in ranked["attacker"])
+    idle = counts.pop(names.get("none", ""), 0)
+    told = [f"{name} on {count}" for name, count in counts.most_common()]
+    told += [f"on {idle} no attack beats the release"] if idle else []
+    return [f"Strongest attacks on {len(ranked)} anonymizers: {', '.join(told)}."]
+
+
+def _idle(differences: Differences) -> list[str]:
+    """Attackers that bring nothing, on any anonymizer."""
+    names = attack_names(differences.board)
+    gained: dict[str, bool] = {}
+    for one in differences.attacks:
+        untouched = one.more.attacker.partition("(")[0] == "none"
+        gains = one.overall.value > 0 or untouched or pd.isna(one.overall.value)
+        gained[one.more.attacker] = gained.get(one.more.attacker, False) or bool(gains)
+    idle = [names[attacker] for attacker, gains in gained.items() if not gains]
+    return [f"Never better than no attack: {', '.join(idle)}."] if idle else []
+
+
+def _incomplete(strongest: pd.DataFrame) -> list[str]:
+    rows = strongest[strongest["missing"] != ""]
+    told = [f"{row['anonymizer']} ({_shortened(row['missing'])})" for _, row in rows.iterrows()]
+    return [f"Incomplete, so without a rank: {', '.join(told)}. A missing attack would flatter them."] if told else []
+
+
+def _shortened(missing: str) -> str:
+    """The first of what is missing, each attack once; the table of cells has all."""
+    attacks = list(dict.fromkeys(missing.split("; ")))
+    more = len(attacks) - MOST_MISSING
+    return "; ".join(attacks[:MOST_MISSING]) + (f"; and {more} more" if more > 0 else "")
+
+
+def _failures(strongest: pd.DataFrame) -> list[str]:
+    rows = strongest[strongest["failed"] > 0]
+    told = [
+        f"{row['anonymizer']} {row['failed']} of {row['scans']} scans ({row['reasons']})" for _, row in rows.iterrows()
+    ]
+    return [f"Failed: {', '.join(told)}. These scans are counted in all figures."] if told else []
+
+
+def _controls(board: Leaderboard) -> list[str]:
+    """Attackers that spoil heads to which nothing was done: there, giving back the input would be perfect."""
+    view, names = board.view, attack_names(board)
+
+    def value(row: pd.Series[Any], condition: str) -> float:
+        return read(row, condition, view.by, view.region, "all")
+
+    spoilt: dict[str, str] = {}
+    for _, row in board.rows.iterrows():
+        released, rebuilt = value(row, "anonymized"), value(row, "reconstructed")
+        if abs(released - 1) < 1e-9 and rebuilt < released - CONTROL_MARGIN:
+            spoilt.setdefault(names[row["attacker"]], f"{shown(rebuilt)} on {row['anonymizer']}")
+    return [
+        f"Untrusted: {name} reaches only {what}, where nothing is hidden and its input is the answer. "
+        "It has learnt too little: take its other figures as no limit of what can be got back."
+        for name, what in spoilt.items()
+    ]

@@ -1,0 +1,85 @@
+"""The tables of a bundle as bytes, and back, trusting nothing of what is read."""
+
+from __future__ import annotations
+
+import io
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from refbench.errors import RefbenchError
+from refbench.results import COLUMNS
+from refbench.sharing.bundle import CELLS
+
+CELL_COLUMNS = [
+    *(f"{kind}{what}" for kind in ("anonymizer", "attacker") for what in ("", "_params", "_version", "_origin")),
+    "seed",
+    "status",
+    "train_seconds",
+    "train_memory_mb",
+    "device",
+]
+SUBJECT_COLUMNS = ["subject", "session", "site", "part", "anonymizer", "outcome"]
+
+NUMBERS = ("seed", "train_seconds", "train_memory_mb")
+
+_TYPES = {"slice": pa.int64(), "seed": pa.int64(), "value": pa.float64()}
+_SCHEMA = pa.schema([(name, _TYPES.get(name, pa.string())) for name in COLUMNS])
+
+
+def scores_bytes(scores: pd.DataFrame) -> bytes:
+    """Parquet of plain columns, without the metadata that pandas adds.
+
+    Not compressed, so that every text in it can be searched for, and no page unpacks to more than the file's size; the
+    bundle is compressed as a whole.
+    """
+    # Not by way of pandas: undefined scores would become empty places, and take no bytes.
+    arrays = [pa.array(scores[field.name].to_numpy(), field.type, from_pandas=False) for field in _SCHEMA]
+    table = pa.Table.from_arrays(arrays, schema=_SCHEMA)
+    written = io.BytesIO()
+    texts = [name for name in COLUMNS if name not in _TYPES]
+    pq.write_table(table, written, compression="NONE", use_dictionary=texts, store_schema=False)
+    return written.getvalue()
+
+
+def read_scores(content: bytes) -> pd.DataFrame:
+    """Read what `scores_bytes` wrote.
+
+    Raises:
+        RefbenchError: it is anything else: other columns or types, metadata, compression, more rows than bytes.
+    """
+    try:
+        file = pq.ParquetFile(io.BytesIO(content))
+        if file.schema_arrow != _SCHEMA or file.schema_arrow.metadata or file.metadata.metadata:
+            raise RefbenchError("scores.parquet has other columns, types or metadata than the scores of a run")
+        # A value takes eight bytes: who claims more rows than that means to fill the memory.
+        groups = [file.metadata.row_group(number) for number in range(file.metadata.num_row_groups)]
+        plain = all(group.column(i).compression == "UNCOMPRESSED" for group in groups for i in range(len(COLUMNS)))
+        if not plain or file.metadata.num_rows * 8 > len(content):
+            raise RefbenchError("scores.parquet is packed in a way that bundles never are; not read")
+        table: pd.DataFrame = file.read().to_pandas()
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise RefbenchError(f"scores.parquet cannot be read ({error})") from error
+    return table
+
+
+def read_csv(content: bytes, name: str) -> pd.DataFrame:
+    """Read `cells.csv` or `subjects.csv` as the run's own are read.
+
+    Raises:
+        RefbenchError: it is no table, or has other columns.
+    """
+    columns = CELL_COLUMNS if name == CELLS else SUBJECT_COLUMNS
+    texts = {column: str for column in columns if column not in NUMBERS}
+    try:
+        table = pd.read_csv(
+            io.BytesIO(content), keep_default_na=False, na_values=dict.fromkeys(NUMBERS, ""), dtype=texts
+        )
+    except ValueError as error:
+        raise RefbenchError(f"{name} cannot be read ({error})") from error
+    if list(table.columns) != columns:
+        raise RefbenchError(f"{name} has other columns than a bundle's: {', '.join(map(str, table.columns))}")
+    if any(table[column].dtype.kind not in "if" for column in NUMBERS if column in table):
+        raise RefbenchError(f"{name} has words where numbers belong")
+    return table

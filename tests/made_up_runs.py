@@ -1,0 +1,85 @@
+"""Runs that were never run: tables of any size, for what only reads tables."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from refbench.results import NO_ATTACK, Run
+
+
+def made_up_run(
+    folder: Path,
+    *,
+    anonymizers: tuple[str, ...] = ("veil(strength_mm=4)", "shade"),
+    attackers: tuple[str, ...] = ("none", "weak(steps=5)", "strong(steps=50)"),
+    metrics: tuple[str, ...] = ("correlation", "ssim"),
+    regions: tuple[str, ...] = ("front_half", "changed"),
+    people: int = 6,
+    slices: int = 2,
+    seeds: tuple[int, ...] = (0,),
+    names: str = "P{:03}",
+    info: dict[str, Any] | None = None,
+) -> Run:
+    """A run in which the first anonymizer hides best and the last attacker is strongest; written to `folder`."""
+    rng = np.random.default_rng(0)
+    who = [names.format(number) for number in range(people)]
+    sites = np.array(["Guys", "HH", "IOP"])[np.arange(people) % 3]
+    images = pd.DataFrame(
+        {
+            "dataset": "made_up",
+            "subject": np.repeat(who, slices),
+            "session": "1",
+            "site": np.repeat(sites, slices),
+            "slice": np.tile(np.arange(slices), people),
+        }
+    )
+    parts, cells = [], []
+    for (place, hidden), (rank, attacker) in itertools.product(
+        enumerate(anonymizers), enumerate((NO_ATTACK, *attackers))
+    ):
+        for seed in seeds if attacker else (0,):
+            about = {"anonymizer": hidden, "attacker": attacker, "seed": seed}
+            about |= {"anonymizer_params": "{}", "attacker_params": json.dumps({"steps": rank})}
+            for region, metric in itertools.product(regions, metrics):
+                value = 0.4 + 0.3 * place / len(anonymizers) + 0.2 * rank / len(attackers)
+                parts.append(
+                    images.assign(
+                        **about,
+                        condition="reconstructed" if attacker else "anonymized",
+                        region=region,
+                        metric=metric,
+                        value=value + rng.normal(0, 0.01, len(images)),
+                    )
+                )
+            if attacker:
+                ended = {"status": "ok", "error": "", "train_seconds": 60.0 * rank, "train_memory_mb": 512.0}
+                origin = {
+                    f"{kind}_{what}": text for kind in ("anonymizer", "attacker") for what, text in ORIGIN.items()
+                }
+                cells.append({**about, **origin, **ended, "device": "cpu", "key": "a" * 40})
+    subjects = [
+        {
+            "subject": name,
+            "session": "1",
+            "site": site,
+            "part": "test",
+            "anonymizer": hidden,
+            "outcome": "ok",
+            "note": "",
+        }
+        for (name, site), hidden in itertools.product(zip(who, sites, strict=True), anonymizers)
+    ]
+    folder.mkdir(parents=True)
+    usual = {"suite": "made_up", "description": "Made up.", "notes": [], "environment": {"packages": {"numpy": "2"}}}
+    run = Run(folder, usual | (info or {}), pd.concat(parts), pd.DataFrame(cells), pd.DataFrame(subjects))
+    (folder / "suite.yaml").write_text("dataset: made_up\n")
+    return run
+
+
+ORIGIN = {"version": "1", "origin": "refbench"}
