@@ -77,6 +77,7 @@ def run(
     store: StoreOption = None,
     jobs: Annotated[Optional[int], typer.Option(min=1, help="Jobs side by side [default: one per core]")] = None,  # noqa: UP045
     retry: Annotated[bool, typer.Option("--retry", help="Try failed jobs again, too.")] = False,
+    whole: Annotated[bool, typer.Option("--whole", help="Make again what `store gc` dropped, needed or not.")] = False,
 ) -> None:
     """Run a suite to its leaderboard. The same command again goes on where the last one ended.
 
@@ -96,7 +97,7 @@ def run(
     progress = ConsoleProgress(output)
     try:
         with progress:
-            outcome = execute(chosen, place, progress, retry=retry, slots=jobs)
+            outcome = execute(chosen, place, progress, retry=retry, whole=whole, slots=jobs)
     except KeyboardInterrupt:
         errors.print(
             f"Stopped. {progress.finished} finished job(s) of this run are kept in {place.root}; "

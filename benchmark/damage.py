@@ -60,12 +60,13 @@ def check_inputs(store: Store, keys: Iterable[str]) -> None:
         if finding.state == "gone":
             raise DamagedInput(f"the input {key} is not there any more; run the suite again")
         if finding.state == "damaged":
-            label = _label(store, key)
+            label = label_of(store, key)
             store.set_aside(key, label, finding.what)
             raise DamagedInput(f"{label} was damaged ({finding.what}) and is set aside; the next run makes it again")
 
 
-def _label(store: Store, key: str) -> str:
+def label_of(store: Store, key: str) -> str:
+    """What a result is called; its key where its record is damaged."""
     try:
         return str((store.status(key) or {}).get("label", key))
     except StoreError:

@@ -139,9 +139,15 @@ def build_plan(
     return Plan(suite, cohort, planned, average, releases, cells, tested, cohort.notes(failed))
 
 
-def open_jobs(plan: Plan, store: Store) -> frozenset[str]:
-    """Keys of what is to be run: jobs without an end, but for those whose result was dropped and nobody needs."""
-    ended, dropped = store.failed().union(store.keys()), frozenset(store.dropped_keys())
+def open_jobs(plan: Plan, store: Store, *, whole: bool = False) -> frozenset[str]:
+    """Keys of what is to be run: jobs without an end, but for those whose result was dropped and nobody needs.
+
+    Args:
+        plan: all jobs.
+        store: what there is.
+        whole: make all of what was dropped again.
+    """
+    ended, dropped = store.failed().union(store.keys()), frozenset(() if whole else store.dropped_keys())
     waiting, needed = set[str](), set[str]()
     for job in reversed(list(plan.jobs())):  # whoever needs a job stands behind it
         if job.key not in ended and (job.key in needed or job.key not in dropped):

@@ -59,6 +59,7 @@ def execute(
     progress: Progress,
     *,
     retry: bool = False,
+    whole: bool = False,
     slots: int | None = None,
     parts: Mapping[str, Part] | None = None,
 ) -> Outcome:
@@ -69,6 +70,7 @@ def execute(
         store: what is there already.
         progress: hears what happens.
         retry: try jobs again that failed in a way they would meet again.
+        whole: make what was dropped again, whether or not it is needed.
         slots: jobs side by side; the number of cores if not given.
         parts: subject to part, in place of the suite's own split.
 
@@ -88,7 +90,7 @@ def execute(
         again = [status for status in get_args(Status) if retry or status not in LASTING]
         if set_aside_damaged(store, plan.jobs()) + _forget_failures(plan, store, again):
             plan = _planned(suite, store, folder, plan.cohort)
-        waiting = open_jobs(plan, store)
+        waiting = open_jobs(plan, store, whole=whole)
         unfinished, jobs = waiting.union(store.failed()), list(plan.jobs())
         cached = sum(job.key not in unfinished for job in jobs)
         progress.planned(suite, len(jobs), cached)
@@ -101,12 +103,12 @@ def execute(
             if not waiting:
                 break
             known = store.damaged()
-            plan = _run_stages(plan, store, folder, progress, slots)
+            plan = _run_stages(plan, store, folder, progress, slots, whole=whole)
             if store.damaged() == known:
                 break
             _forget_failures(plan, store, ["blocked"])  # some only wait for the results that were set aside
             plan = _planned(suite, store, folder, plan.cohort)
-            waiting = open_jobs(plan, store)
+            waiting = open_jobs(plan, store, whole=whole)
         jobs = list(plan.jobs())
         keys = list(dict.fromkeys(job.key for job in jobs))
         damaged = [found for key, found in store.damaged().items() if key in keys and found != before.get(key)]
@@ -142,10 +144,10 @@ def _planned(
     return plan
 
 
-def _run_stages(plan: Plan, store: Store, folder: Path, progress: Progress, slots: int | None) -> Plan:
+def _run_stages(plan: Plan, store: Store, folder: Path, progress: Progress, slots: int | None, *, whole: bool) -> Plan:
     """Run stage after stage; after each the plan is made anew, since it depends on what failed."""
     suite = plan.suite
-    waiting = open_jobs(plan, store)
+    waiting = open_jobs(plan, store, whole=whole)
     kinds = {job.kind for job in plan.jobs() if job.key in waiting}
     cards = suite.file.training.gpus
     engine = LocalEngine(
@@ -161,7 +163,7 @@ def _run_stages(plan: Plan, store: Store, folder: Path, progress: Progress, slot
                 progress.stage(stage.name, sum(map(len, shards)))
                 engine.run(shards, deep=len(stage.shards) if stage.deep else 0)
                 plan = _planned(suite, store, folder, plan.cohort)
-                waiting = open_jobs(plan, store)
+                waiting = open_jobs(plan, store, whole=whole)
     return plan
 
 

@@ -48,6 +48,7 @@ SLOW = {
     "refbench run mine.yaml",
     "refbench anonymize scans/ released/ --with mri_deface",
     "refbench plot RUN",
+    "refbench reproduce RUN",
     "refbench plot RUN --out figures",
     "refbench plot RUN --region changed",
 }

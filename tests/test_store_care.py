@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from pathlib import Path
 
 import pytest
@@ -103,6 +104,9 @@ def test_what_is_needed_again_is_made_again_and_no_more(workplace: Workplace) ->
     assert result.returncode == 0, result.stderr
     assert workplace.count("load") == loads + 8, "heads were dropped, and another anonymizer needs them"
     assert not store.dropped(of_kind(store, "head")[0])
+    done = workplace.refbench("run", workplace.suite(SUITE), "--whole")
+    assert done.returncode == 0, done.stderr
+    assert not list(store.dropped_keys())
 
 
 def test_over_a_budget_the_longest_unused_goes_first_then_what_is_cheap(workplace: Workplace) -> None:
@@ -144,6 +148,22 @@ def test_what_goes_on_now_is_never_touched(workplace: Workplace) -> None:
         done = collect(store, Rules(keep=frozenset()))
     assert (done.removals, done.strangers) == ((), 1)
     assert store.has(stranger.key)
+
+
+@pytest.mark.slow
+def test_a_run_that_goes_on_loses_nothing_to_gc(tmp_path: Path) -> None:
+    workplace = Workplace(tmp_path)
+    process = workplace.start("run", workplace.suite("attackers: [none, offset: {pause: 6}]"))
+    while not workplace.count("fit"):
+        assert process.poll() is None
+        time.sleep(0.02)
+    had = keys(store_of(workplace))
+    gone = workplace.refbench("store", "gc", "--keep", "tables", "--budget", "0B")
+    assert "are needed now and stay" in gone.stdout, gone.stdout + gone.stderr
+    assert had <= keys(store_of(workplace))
+    assert "now " in workplace.refbench("store", "du").stdout
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 0, errors
 
 
 def test_a_drop_that_was_killed_is_finished_later(workplace: Workplace) -> None:

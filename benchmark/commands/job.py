@@ -19,7 +19,12 @@ def job(
     ),
     threads: Annotated[int, typer.Option(min=1, help="Threads of one job")] = 1,
 ) -> None:
-    """Run jobs that a run left open, here and now, one after another. Engines call this; by hand it shows a failure."""
+    """Run jobs that a run left open, here and now, one after another. Engines call this; by hand it shows a failure.
+
+    For example:
+
+        refbench job 0c85b910b8 --device cpu
+    """
     import multiprocessing
 
     from refbench.engines.base import one_thread_each, run_shard

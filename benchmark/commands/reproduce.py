@@ -8,6 +8,7 @@ from typing import Annotated, Optional
 import typer
 from rich.text import Text
 
+from refbench import completion
 from refbench.commands.common import INTERRUPTED, StoreOption, errors, output
 from refbench.store import Store, default_store
 
@@ -15,7 +16,7 @@ DIFFERENT = 1
 
 
 def reproduce(
-    run: Annotated[str, typer.Argument(help="A run by name or folder")],
+    run: Annotated[str, typer.Argument(help="A run by name or folder", autocompletion=completion.runs)],
     into: Annotated[
         Optional[Path],  # noqa: UP045
         typer.Option(help="Store for what is made again [default: beside the run's own, ending in -reproduced]"),
@@ -28,6 +29,11 @@ def reproduce(
 
     Suite and split are those of the lock file; versions are today's, and what differs is said. The same command again
     goes on where it was stopped. Exit code 1: numbers differ.
+
+    For example:
+
+        refbench reproduce demo
+        refbench reproduce demo --into /data/again --tolerance 0.001
     """
     from refbench.commands.compare import show_means
     from refbench.errors import RefbenchError

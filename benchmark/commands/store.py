@@ -11,6 +11,7 @@ import typer
 from rich.filesize import decimal
 from rich.text import Text
 
+from refbench import completion
 from refbench.commands.common import FAILURES, StoreOption, errors, output
 from refbench.errors import RefbenchError
 from refbench.job import KINDS
@@ -29,7 +30,12 @@ UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 
 @app.command()
 def du(store: StoreOption = None) -> None:
-    """Show what the store holds: by kind of job, by run, and what no run refers to."""
+    """Show what the store holds: by kind of job, by run, and what no run refers to.
+
+    For example:
+
+        refbench store du
+    """
     from refbench.store_care.usage import look_through
 
     place = Store(store or default_store())
@@ -87,6 +93,11 @@ def gc(
 
     Tables, scores, checks and records of all jobs stay, so runs can still be shown; what is needed again is made again.
     A run whose folder you remove from STORE/runs refers to nothing any more. What goes on now is never touched.
+
+    For example:
+
+        refbench store gc --dry-run
+        refbench store gc --keep train --budget 50GB
     """
     from refbench.store_care.collect import Rules, collect
 
@@ -122,6 +133,10 @@ def verify(store: StoreOption = None) -> None:
     """Read every file of every result and compare it with its checksum. Exit code 3 if any is damaged.
 
     Damaged results are set aside; the next run that needs them makes them again.
+
+    For example:
+
+        refbench store verify
     """
     from refbench.progress import Counting
     from refbench.store_care.check import verify_store
@@ -141,7 +156,7 @@ def verify(store: StoreOption = None) -> None:
 
 @app.command(name="export")
 def export_(
-    run: Annotated[str, typer.Argument(help="A run by name or folder")],
+    run: Annotated[str, typer.Argument(help="A run by name or folder", autocompletion=completion.runs)],
     out: Annotated[Path, typer.Argument(metavar="FILE", help="The zip file to write")],
     kinds: Annotated[
         Optional[str],  # noqa: UP045
@@ -155,7 +170,12 @@ def export_(
     """Write a run with its results as one file, for another store: there all of it is cached.
 
     Heads, releases, slices, reconstructions and trained attackers of real people go along with --faces only. Names of
-    subjects are in every such file: it is for your own machines.
+    subjects are in every such file: it is for your own machines. What others may have, `refbench export` writes.
+
+    For example:
+
+        refbench store export demo demo_store.zip
+        refbench store export demo demo_store.zip --kinds train --faces
     """
     from refbench.results import find_runs, load_run
     from refbench.run_jobs import job_keys, shows_real_people
@@ -180,7 +200,12 @@ def export_(
 
 @app.command(name="import")
 def import_(file: Annotated[Path, typer.Argument(help="What `store export` wrote")], store: StoreOption = None) -> None:
-    """Take a run and its results into this store. Nothing in the file is executed; its results are believed."""
+    """Take a run and its results into this store. Nothing in the file is executed; its results are believed.
+
+    For example:
+
+        refbench store import demo_store.zip
+    """
     from refbench.store_care.archive import import_run
 
     moved = import_run(file, Store(store or default_store()))

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from refbench.checksums import Finding, look
-from refbench.errors import StoreError
+from refbench.damage import label_of
 from refbench.store import Store
 
 MOST_READERS = 8
@@ -47,15 +47,8 @@ def verify_store(store: Store, progress: Callable[[int, int], object]) -> Verdic
                 found[key] = finding
                 progress(len(found), len(keys))
         damaged = {key: finding.what for key, finding in found.items() if finding.state == "damaged"}
-        named = {key: f"{_label(store, key)}: {what}" for key, what in damaged.items()}
+        named = {key: f"{label_of(store, key)}: {what}" for key, what in damaged.items()}
         for key, what in damaged.items() if store.writable else ():
-            store.set_aside(key, _label(store, key), what)
+            store.set_aside(key, label_of(store, key), what)
     states = Counter(finding.state for finding in found.values())
     return Verdict(states["sound"], states["unverified"], named)
-
-
-def _label(store: Store, key: str) -> str:
-    try:
-        return str((store.status(key) or {}).get("label", key))
-    except StoreError:
-        return key

@@ -132,7 +132,7 @@ class _Work:
             for result in sorted(droppable, key=self._rank()):
                 if over <= 0:
                     break
-                over -= result.bytes
+                over -= result.bytes - result.records
                 self._drop(OVER_BUDGET, result)
 
     def _droppable(self) -> list[Result]:
@@ -158,6 +158,6 @@ class _Work:
             path.rename(trash / uuid.uuid4().hex)
 
     def _drop(self, why: str, result: Result) -> None:
-        self.removals.append(Removal(why, result.kind, result.bytes))
+        self.removals.append(Removal(why, result.kind, result.bytes - result.records))
         if not self.dry:
             self.store.drop(result.key)

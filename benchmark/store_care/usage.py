@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from refbench.checksums import JOB, RECORD
 from refbench.errors import StoreError
 from refbench.lock_file import NAME, goes_on
 from refbench.store import Store
@@ -15,13 +16,13 @@ from refbench.store import Store
 
 @dataclass(frozen=True)
 class Result:
-    """What one job left. `bytes`: of all its files. `seconds`: it took to make. `made`: when, seconds since 1970."""
+    """What one job left. `bytes`: of all its files. `records`: of those that stay if it is dropped. `seconds`: it took."""
 
     key: str
     kind: str
     bytes: int
+    records: int
     seconds: float
-    made: float
 
 
 @dataclass(frozen=True)
@@ -107,11 +108,8 @@ def _result(store: Store, key: str) -> Result:
         kind, record = str(store.identity(key).get("kind", "?")), store.status(key) or {}
     except StoreError:  # damaged: `verify` says how
         kind, record = "?", {}
-    try:
-        made = folder.stat().st_mtime
-    except FileNotFoundError:  # taken out meanwhile
-        made = 0.0
-    return Result(key, kind, folder_size(folder), float(record.get("seconds", 0.0)), made)
+    records = sum(folder_size(folder / name) for name in (JOB, RECORD))
+    return Result(key, kind, folder_size(folder), records, float(record.get("seconds", 0.0)))
 
 
 def _reference(store: Store, folder: Path, waiting: frozenset[str]) -> Reference:
