@@ -109,6 +109,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Workplace:
     os.utime(finished / "run.json")  # the latest one
     (place.folder / "bundles").mkdir()
     run_here("refbench export RUN --out bundles/RUN.zip", place)  # it has a test of its own below
+    run_here("refbench store export RUN run_store.zip", place)  # likewise
     return place
 
 

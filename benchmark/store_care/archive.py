@@ -23,7 +23,7 @@ FACELESS = ("register", "score", "check")
 """Kinds of job whose results show nobody's face. The others hold heads, surfaces, slices, or what learnt from them."""
 
 _TIME = (1980, 1, 1, 0, 0, 0)
-_RUN = re.compile(r"[\w-][\w.-]*-[0-9a-f]{8}")
+_RUN = re.compile(r"[\w-][\w.-]*")
 _KEY = re.compile(r"[0-9a-f]{40}")
 _ODD = re.compile(r"[\\:\x00-\x1f]")
 """What no name in a path may hold: separators of any system, drives, control characters."""

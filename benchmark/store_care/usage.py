@@ -16,7 +16,7 @@ from refbench.store import Store
 
 @dataclass(frozen=True)
 class Result:
-    """What one job left. `bytes`: of all its files. `records`: of those that stay if it is dropped. `seconds`: it took."""
+    """What one job left. `bytes`: of all its files. `records`: of those that stay if it is dropped."""
 
     key: str
     kind: str
