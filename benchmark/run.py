@@ -86,9 +86,10 @@ def execute(
     with going_on(store, folder.name):
         before = store.damaged()
         plan = _planned(suite, store, folder, parts=parts)
+        damaged = set_aside_damaged(store, plan.jobs())
         # Kills, full memories and time-outs are tried again; so is what was blocked; an error only when asked.
         again = [status for status in get_args(Status) if retry or status not in LASTING]
-        if set_aside_damaged(store, plan.jobs()) + _forget_failures(plan, store, again):
+        if _forget_failures(plan, store, again) or damaged:
             plan = _planned(suite, store, folder, plan.cohort)
         waiting = open_jobs(plan, store, whole=whole)
         unfinished, jobs = waiting.union(store.failed()), list(plan.jobs())
@@ -99,35 +100,37 @@ def execute(
                 f"{store.root} cannot be written, and {len(waiting)} of {len(jobs)} jobs of this suite are yet to be "
                 "done; choose another store with --store"
             )
-        for _ in range(ROUNDS):
-            if not waiting:
-                break
+        for _ in range(ROUNDS if waiting else 0):
             known = store.damaged()
             plan = _run_stages(plan, store, folder, progress, slots, whole=whole)
             if store.damaged() == known:
                 break
             _forget_failures(plan, store, ["blocked"])  # some only wait for the results that were set aside
             plan = _planned(suite, store, folder, plan.cohort)
-            waiting = open_jobs(plan, store, whole=whole)
-        jobs = list(plan.jobs())
-        keys = list(dict.fromkeys(job.key for job in jobs))
-        damaged = [found for key, found in store.damaged().items() if key in keys and found != before.get(key)]
-        info = {
-            "suite": suite.name,
-            "description": suite.file.description,
-            "started": started,
-            "seconds": time.time() - started,
-            "dataset": suite.dataset.label,
-            "slices": suite.file.slices.model_dump(mode="json"),
-            "selection": {"metric": suite.judge.label, "region": suite.file.selection.region},
-            "training": suite.file.training.model_dump(mode="json"),
-            "environment": environment(),
-            "notes": list(plan.notes),
-        }
-        run = write_results(plan, store, info)
+        run = write_results(plan, store, _about(plan, started))
         write_lock(plan, store, folder, ended=True)
+    jobs = list(plan.jobs())
+    keys = dict.fromkeys(job.key for job in jobs)
     failures = [record for key in keys if (record := store.failure(key))]
-    return Outcome(run, len(jobs), cached, failures, [f"{found['label']}: {found['what']}" for found in damaged])
+    found = [what for key, what in store.damaged().items() if key in keys and what != before.get(key)]
+    return Outcome(run, len(jobs), cached, failures, [f"{what['label']}: {what['what']}" for what in found])
+
+
+def _about(plan: Plan, started: float) -> dict[str, Any]:
+    """What `run.json` says beside the split."""
+    suite = plan.suite
+    return {
+        "suite": suite.name,
+        "description": suite.file.description,
+        "started": started,
+        "seconds": time.time() - started,
+        "dataset": suite.dataset.label,
+        "slices": suite.file.slices.model_dump(mode="json"),
+        "selection": {"metric": suite.judge.label, "region": suite.file.selection.region},
+        "training": suite.file.training.model_dump(mode="json"),
+        "environment": environment(),
+        "notes": list(plan.notes),
+    }
 
 
 def _planned(
@@ -149,10 +152,8 @@ def _run_stages(plan: Plan, store: Store, folder: Path, progress: Progress, slot
     suite = plan.suite
     waiting = open_jobs(plan, store, whole=whole)
     kinds = {job.kind for job in plan.jobs() if job.key in waiting}
-    cards = suite.file.training.gpus
-    engine = LocalEngine(
-        store, suite.file.limits, suite.plugin_files, progress, slots or os.cpu_count() or 1, cards
-    )  # fmt: skip
+    slots, cards = slots or os.cpu_count() or 1, suite.file.training.gpus
+    engine = LocalEngine(store, suite.file.limits, suite.plugin_files, progress, slots, cards)
     stages = plan.stages()
     with engine.ready(kinds, deep="train" in kinds and any(stage.deep and stage.shards for stage in stages)):
         for number in range(len(stages)):

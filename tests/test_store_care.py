@@ -143,6 +143,10 @@ def test_what_goes_on_now_is_never_touched(workplace: Workplace) -> None:
     write_jobs(store, [waiting], (), Limits())
     collect(store, Rules(keep=frozenset()))
     assert keys(store) == {of_kind(store, "slice")[0]}, "a job that waits elsewhere needs it"
+    store.fail(waiting.key, {"status": "failed", "error": ""})  # one that failed waits no more
+    collect(store, Rules())
+    assert keys(store) == set()
+    assert not list((store.root / "jobs").glob("*/*"))
     stranger = unreferenced(store)
     with store.lock("e" * 40):  # as a trial holds its jobs
         done = collect(store, Rules(keep=frozenset()))

@@ -58,7 +58,7 @@ class Collection:
 
 
 def collect(store: Store, rules: Rules, *, dry: bool = False) -> Collection:
-    """Make room. What a running job or an unfinished run needs is never touched.
+    """Make room. What runs need that go on now, or jobs that run or wait, is never touched.
 
     Results that runs refer to are dropped: their records stay, tables stay the same, and whoever needs them again
     makes them again. Over a budget those go first that no run has used for longest, and of a run those kinds that are
@@ -101,7 +101,12 @@ class _Work:
         root, referenced = self.store.root, self.usage.referenced
         for key in sorted(self.usage.results.keys() - referenced):
             self._remove(UNREFERENCED, self.usage.results[key].kind, self.store.folder(key))
-        for what, pattern in (("failure", "failures/??/*"), ("record", "dropped/??/*"), ("unfinished", "scratch/*")):
+        for what, pattern in (
+            ("failure", "failures/??/*"),
+            ("record", "dropped/??/*"),
+            ("job", "jobs/??/*"),
+            ("unfinished", "scratch/*"),
+        ):
             for path in root.glob(pattern):
                 if path.stem not in referenced and path.suffix != ".lock":
                     self._remove(UNREFERENCED, what, path)

@@ -92,7 +92,8 @@ def look_through(store: Store) -> Usage:
         StoreError: the list of jobs of a run is damaged, so that nobody knows what it needs.
     """
     results = {key: _result(store, key) for key in store.keys()}  # noqa: SIM118  # a method
-    open_files = list((store.root / "jobs").glob("*/*.json"))
+    # One that failed waits nowhere: its file is only there for whoever wants to see that by hand.
+    open_files = [path for path in (store.root / "jobs").glob("*/*.json") if store.failure(path.stem) is None]
     left_open = frozenset(key for path in open_files for key in _job_keys(path))
     waiting = frozenset(path.stem for path in open_files)
     references = tuple(_reference(store, folder, waiting) for folder in sorted((store.root / "runs").iterdir()))
