@@ -8,17 +8,12 @@ from pathlib import Path
 
 import pytest
 from conftest import Workplace
-from once_run import SUITE, copy_of, flip, of_kind, run_once, store_of, table
+from once_run import SUITE, copy_of, flip, of_kind, store_of, table
 
 from refbench.checksums import look
 from refbench.damage import DamagedInput, check_inputs
 from refbench.job import Job
 from refbench.store import Store
-
-
-@pytest.fixture(scope="module")
-def once_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return run_once(tmp_path_factory.mktemp("once_run"))
 
 
 @pytest.fixture

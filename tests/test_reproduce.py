@@ -8,18 +8,13 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from conftest import Workplace
-from once_run import SUITE, copy_of, run_once
+from once_run import SUITE, copy_of
 
 from refbench.errors import RefbenchError
 from refbench.lock_file import read_lock
 from refbench.store import Store
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="module")
-def once_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return run_once(tmp_path_factory.mktemp("once_run"))
 
 
 @pytest.fixture

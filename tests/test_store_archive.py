@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from conftest import Workplace
-from once_run import SUITE, copy_of, of_kind, run_once, table
+from once_run import SUITE, copy_of, of_kind, table
 
 from refbench.checksums import sealed, sha256
 from refbench.errors import StoreError
@@ -19,11 +19,6 @@ from refbench.results import find_runs, load_run
 from refbench.run_jobs import job_keys
 from refbench.store import Store
 from refbench.store_care.archive import export_run, import_run
-
-
-@pytest.fixture(scope="module")
-def once_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return run_once(tmp_path_factory.mktemp("once_run"))
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from conftest import Workplace
-from once_run import SUITE, copy_of, flip, of_kind, run_once, store_of, table
+from once_run import SUITE, copy_of, flip, of_kind, store_of, table
 
 from refbench.job import Job
 from refbench.job_file import write_jobs
@@ -19,11 +19,6 @@ from refbench.store_care.check import verify_store
 from refbench.store_care.collect import Rules, collect
 from refbench.store_care.usage import folder_size, look_through
 from refbench.suite_file import Limits
-
-
-@pytest.fixture(scope="module")
-def once_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return run_once(tmp_path_factory.mktemp("once_run"))
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 from conftest import Workplace
-from once_run import SUITE, of_kind, run_once
+from once_run import SUITE, copy_of, of_kind
 
 from refbench.store import Store
 
@@ -40,14 +40,9 @@ def mount() -> Iterator[Mount]:
         subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
-@pytest.fixture(scope="module")
-def once_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return run_once(tmp_path_factory.mktemp("once_run"))
-
-
-def test_a_store_that_cannot_be_written_is_read(once_run: Path, mount: Mount) -> None:
-    workplace = Workplace(once_run)
-    disk = once_run / "disk"
+def test_a_store_that_cannot_be_written_is_read(once_run: Path, tmp_path: Path, mount: Mount) -> None:
+    workplace = copy_of(once_run, tmp_path / "copy")
+    disk = tmp_path / "disk"
     mount(disk, "size=20m")
     store = Path(shutil.copytree(once_run / "store", disk / "store"))
     suite = workplace.suite(SUITE)
