@@ -115,6 +115,11 @@ def test_in_a_browser_rows_open_to_their_bundles_and_texts_of_bundles_stay_text(
     assert table.locator("b.bad").all_inner_texts() == ["is not what it says", "cannot be read"]
     page.get_by_role("link", name="two", exact=True).last.click()
     page.wait_for_url("**/two.html")
-    assert "smudge" in page.locator("main").inner_text()
+    told = page.locator("main").inner_text()
+    for part in ("smudge", "Lab B", "refbench verify two.zip", "- smear"):
+        assert part in told
+    assert "Subjects go by salted hashes." in page.locator("footer").inner_text()
+    page.get_by_role("link", name="All leaderboards").click()
+    page.wait_for_url("**/index.html")
     assert said == []
     assert all(url.startswith(("file:", "data:")) for url in asked), asked

@@ -10,6 +10,8 @@ import pandas as pd
 
 from refbench.report.cells import duration
 from refbench.results import Run
+from refbench.sharing.bundle import SUITE, unpack
+from refbench.sharing.read import is_bundled
 
 Facts = dict[str, str]
 
@@ -33,7 +35,11 @@ def provenance(run: Run) -> dict[str, Facts]:
         "network kept by": _flat(info.get("selection")),
         "training": _flat(info.get("training")),
     }
-    when = {"started": _date(info.get("started")), "took": duration(float(info.get("seconds", "nan")))}
+    when = {
+        "made by": info.get("by"),
+        "started": _date(info.get("started")) or info.get("date"),
+        "took": duration(float(info.get("seconds", "nan"))),
+    }
     facts: dict[str, dict[str, Any]] = {
         "Data": data,
         "Training": training,
@@ -54,8 +60,10 @@ def plugins(cells: pd.DataFrame) -> list[tuple[str, str, str, str]]:
 
 
 def suite_text(run: Run) -> str:
-    """The suite as it was run; empty where the tables came without."""
+    """The suite as it was run, from the folder of the run or from its bundle; empty where the tables came without."""
     try:
+        if is_bundled(run):
+            return unpack(run.folder).files[SUITE].decode()
         return (run.folder / "suite.yaml").read_text(encoding="utf-8")
     except OSError:
         return ""
@@ -69,7 +77,7 @@ def commands(run: Run) -> list[str]:
         f"pip install refbench=={version}" if version else "pip install refbench",
         f"refbench run {name}.yaml",
         f"refbench leaderboard {run.folder.name}",
-        f"refbench report {run.folder.name}",
+        f"refbench {'verify' if is_bundled(run) else 'report'} {run.folder.name}",
     ]
 
 

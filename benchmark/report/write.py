@@ -25,6 +25,7 @@ from refbench.report.volumes import Volumes, phantom_volumes
 from refbench.report.words import GLOSSARY
 from refbench.results import Run
 from refbench.run_jobs import WARNING, job_keys, shows_real_people
+from refbench.sharing.read import is_bundled
 from refbench.store import Store, write_text
 
 FILE = "report.html"
@@ -32,7 +33,7 @@ VIEWER = "niivue-0.69.0.umd.js"
 PICTURED_METRICS = 2
 
 
-def write_report(run: Run, target: Path, store: Store | None, *, faces: bool = False) -> None:
+def write_report(run: Run, target: Path, store: Store | None, *, faces: bool = False, home: str = "") -> None:
     """Write a run's report: one HTML file that needs nothing else.
 
     Args:
@@ -40,6 +41,7 @@ def write_report(run: Run, target: Path, store: Store | None, *, faces: bool = F
         target: the file.
         store: where its images and failures lie; None: the tables are all there is, and no image is drawn.
         faces: draw real people, too; of phantoms images are always drawn, if there is a store.
+        home: where a link back goes, for a page of several.
 
     Raises:
         RefbenchError: the run has neither scores nor cells, or the file cannot be written.
@@ -61,6 +63,8 @@ def write_report(run: Run, target: Path, store: Store | None, *, faces: bool = F
         real=real,
         warning=WARNING if real and faces else "",
         has_store=store is not None,
+        home=home,
+        bundled=is_bundled(run),
         failures=failed_jobs(run, store, keys),
         troubles=troubled_scans(run.subjects),
         provenance=about.provenance(run),

@@ -79,6 +79,11 @@ def _named(run: Run) -> list[str]:
     return found
 
 
+def is_bundled(run: Run) -> bool:
+    """Whether a run was read from a bundle: its people go by pseudonyms, and its `folder` is a file."""
+    return "pseudonyms" in run.info
+
+
 def open_runs(store: Path, names: Sequence[str]) -> list[Run]:
     """Runs by name, by the beginning of a name, by folder, or as bundles; the latest run if no name is given.
 

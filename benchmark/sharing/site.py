@@ -114,7 +114,7 @@ def write_site(folder: Path, out: Path) -> tuple[list[Entry], list[Group]]:
         group.tables.extend(_tables(group, number))
     for entry in entries:
         if entry.run is not None:
-            write_report(entry.run, out / f"{entry.name}.html", None)
+            write_report(entry.run, out / f"{entry.name}.html", None, home=INDEX)
             write_bytes(out / BUNDLES / f"{entry.name}{SUFFIX}", entry.path.read_bytes())
     write_text(out / INDEX, render_page("site.html", entries=entries, groups=groups, details_id=_details_id))
     return entries, groups
