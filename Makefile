@@ -16,7 +16,7 @@ test: $(VENV)/.tools
 
 ## slow: the tests that take minutes
 slow: $(VENV)/.tools
-	$(BIN)/python -m pytest -m slow --ignore tests/test_speed.py
+	$(BIN)/python -m pytest -n 2 -m slow --ignore tests/test_speed.py
 
 ## check: format, lint
 check: $(VENV)/.tools

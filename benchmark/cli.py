@@ -124,7 +124,12 @@ def run(
 
 @app.command(rich_help_panel=RUN)
 def demo(store: StoreOption = None) -> None:
-    """Run the demo suite on phantoms, show its leaderboard and write its report: two minutes, nothing to download."""
+    """Run the demo suite on phantoms, show its leaderboard and write its report: two minutes, nothing to download.
+
+    For example:
+
+        refbench demo
+    """
     run("demo", store)
     report.report("demo", store=store)
 
