@@ -147,8 +147,8 @@ def _closed(own: NDArray[np.float64], over: NDArray[np.float64], weights: NDArra
 def _cost(run: Run, store: Store, train_key: str) -> Cost:
     jobs = job_keys(run)
     names = [label.removeprefix("train ") for label, key in jobs.items() if key == train_key]
-    trained = store.status(train_key) or {}
-    rebuilt = next((store.status(jobs[label]) or {} for name in names if (label := f"reconstruct {name}") in jobs), {})
+    trained = store.record(train_key) or {}
+    rebuilt = next((store.record(jobs[label]) or {} for name in names if (label := f"reconstruct {name}") in jobs), {})
     memory = [record["peak_memory_mb"] for record in (trained, rebuilt) if record.get("peak_memory_mb") is not None]
     return Cost(
         trained.get("seconds"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import sys
 from collections import Counter
@@ -24,9 +25,11 @@ from refbench.commands import (
     plan,
     plot,
     report,
+    reproduce,
     sharing,
     status,
 )
+from refbench.commands import store as store_commands
 from refbench.commands.common import (
     CANNOT,
     FAILURES,
@@ -90,6 +93,7 @@ def run(
         typer.Option(help="Run only these, and what they need: anonymizer=, attacker=, subject= or kind= a name, or *"),
     ] = None,
     redo: Annotated[bool, typer.Option("--redo", help="Do what is there again; with --only, what that names.")] = False,
+    whole: Annotated[bool, typer.Option("--whole", help="Make again what `store gc` dropped, needed or not.")] = False,
     fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop at the first job that fails.")] = False,
     detach: Annotated[
         bool,
@@ -115,7 +119,7 @@ def run(
 
     chosen = load_suite(suite)
     where = chosen_engine(engine, chosen)
-    resume = Resume(retry, redo, Only.parse(only or ()), fail_fast)
+    resume = Resume(retry, redo, whole, Only.parse(only or ()), fail_fast)
     place = Store(store or default_store())
     if detach:
         _detach(chosen, place, where)
@@ -139,6 +143,8 @@ def run(
     output.print(
         f"{outcome.jobs} jobs, {outcome.cached} cached, {seconds:.1f} s · {outcome.run.folder}", soft_wrap=True
     )
+    for found in outcome.damaged:
+        errors.print(Text(f"  ! damaged, set aside and made again where needed: {found}"), soft_wrap=True)
     if outcome.failures:
         _print_failures(outcome.failures)
         if fail_fast:
@@ -295,7 +301,7 @@ def schema() -> None:
 
 
 for panel, commands in {
-    RUN: (plan.plan, status.status, compare.gate, job.job),
+    RUN: (plan.plan, status.status, compare.gate, reproduce.reproduce, job.job),
     READ: (report.report, differences.differences, compare.compare, plot.plot, attackers.curves, anonymizers.qc),
     SHARE: (sharing.export, sharing.verify, sharing.site),
     ANONYMIZE: (anonymizers.anonymize,),
@@ -304,6 +310,7 @@ for panel, commands in {
     for command in commands:
         app.command(rich_help_panel=panel)(command)
 app.add_typer(data.app, name="data", rich_help_panel=DATA)
+app.add_typer(store_commands.app, name="store", rich_help_panel=RUN)
 
 
 def _refuse(message: str) -> NoReturn:
@@ -320,6 +327,9 @@ def main() -> NoReturn:
     except BrokenPipeError:
         sys.exit(1)
     except OSError as error:
+        if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM) and error.filename:
+            errors.print(Text(f"{error.filename}: {error.strerror}; choose another place"), soft_wrap=True)
+            sys.exit(CANNOT)
         if not says_full(str(error)):
             raise
         errors.print(Text(f"{error}: make room; the same command goes on from there."), soft_wrap=True)

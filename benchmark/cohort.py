@@ -11,6 +11,7 @@ from refbench.errors import DataError
 from refbench.leaks import copies
 from refbench.preparation import PreparedScan, ScanBuilder
 from refbench.split import Split, split_subjects
+from refbench.split_options import Part
 from refbench.suite import Suite
 
 
@@ -46,8 +47,8 @@ class Cohort:
         return tuple(said)
 
 
-def list_cohort(suite: Suite, preparing: ScanBuilder) -> Cohort:
-    """List a suite's scans, divide their subjects, and prepare those who take part.
+def list_cohort(suite: Suite, preparing: ScanBuilder, parts: Mapping[str, Part] | None = None) -> Cohort:
+    """List a suite's scans, divide their subjects (as `parts` says, or else the suite), and prepare who takes part.
 
     Raises:
         DataError: the dataset cannot be listed or split, a scan is listed twice, a subject at two sites, or the same
@@ -57,10 +58,19 @@ def list_cohort(suite: Suite, preparing: ScanBuilder) -> Cohort:
     assert isinstance(dataset, Dataset)
     scans = dataset.scans()
     _check(scans)
-    split = split_subjects({scan.subject: scan.site for scan in scans}, suite.file.split, split_csv(suite))
+    sites = {scan.subject: scan.site for scan in scans}
+    split = _given(sites, parts) if parts else split_subjects(sites, suite.file.split, split_csv(suite))
     prepared = [preparing.prepare(scan, split.parts[scan.subject]) for scan in scans if scan.subject in split.parts]
     preparing.hashes.save()
     return Cohort(split, tuple(prepared), copies(prepared))
+
+
+def _given(sites: Mapping[str, str], parts: Mapping[str, Part]) -> Split:
+    gone = [subject for subject in parts if subject not in sites]
+    if gone:
+        raise DataError(f"{len(gone)} of {len(parts)} people of the run are not in the dataset now, {gone[0]} for one")
+    taking_part = {subject: parts[subject] for subject in sites if subject in parts}
+    return Split(sites, taking_part, {subject: "not in the run" for subject in sites if subject not in parts})
 
 
 def split_csv(suite: Suite) -> Path | None:

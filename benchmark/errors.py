@@ -6,6 +6,7 @@ RefbenchError
 ├── DataError         a head or a data folder cannot be used
 ├── InvalidOutput     a plug-in returned what its contract forbids
 ├── StoreError        the store cannot be read or written
+│   └── DamagedInput  a result that a job needs differs from its checksums (`refbench.damage`)
 ├── EngineError       the machines that jobs should run on cannot be had
 ├── NobodyLeft        the preparation of every subject of a part failed
 └── Unavailable       a plug-in lacks a program or a file on this machine

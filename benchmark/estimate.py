@@ -132,8 +132,11 @@ def _times(count: int, each: float | None) -> float | None:
 
 
 def _disk(store: Store, job: Job) -> int:
+    files = (store.record(job.key) or {}).get("files")
+    if files is not None:
+        return sum(size for size, _ in files.values())
     return sum(path.stat().st_size for path in store.folder(job.key).rglob("*"))
 
 
 def _seconds(store: Store, job: Job) -> float:
-    return float((store.status(job.key) or {})["seconds"])
+    return float((store.record(job.key) or {})["seconds"])

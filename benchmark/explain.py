@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from refbench.checksums import look
 from refbench.job import LASTING, Job
-from refbench.plan import Plan
+from refbench.plan import Plan, open_jobs
 from refbench.results import run_folder
 from refbench.store import Store
 
@@ -24,23 +25,29 @@ class Reason:
 
 def explain(plan: Plan, store: Store) -> list[Reason]:
     """One reason per job, in the order in which they would run."""
-    earlier = _earlier_keys(plan, store)
+    earlier, waiting = _earlier_keys(plan, store), open_jobs(plan, store)
     reasons = []
     for job in plan.jobs():
         failure = store.failure(job.key)
-        if store.has(job.key):
+        if (found := look(store.folder(job.key), deep=False)).state == "damaged":
+            reasons.append(Reason(job, "run", f"damaged: {found.what}"))
+        elif found.state != "gone":
             reasons.append(Reason(job, "cached", ""))
         elif store.replacing(job.key) and not failure:
             reasons.append(Reason(job, "run", "to be done again"))
+        elif job.key not in waiting and store.dropped(job.key):
+            reasons.append(Reason(job, "cached", "dropped, and nobody needs it"))
         elif failure and failure["status"] in LASTING:
             reasons.append(Reason(job, "kept", f"{failure['status']}: {failure['error']} (again with --retry)"))
         elif failure:
             reasons.append(Reason(job, "run", f"{failure['status']} last time: {failure['error']}"))
+        elif store.dropped(job.key):
+            reasons.append(Reason(job, "run", "dropped, and needed again"))
         elif earlier.get(job.label) in (None, job.key):
             reasons.append(Reason(job, "run", "new"))
         else:
-            before = _identity(store, earlier[job.label])
-            reasons.append(Reason(job, "run", "changed: " + ", ".join(_differences(before, job.identity))))
+            before = store.identity(earlier[job.label])
+            reasons.append(Reason(job, "run", "changed: " + ", ".join(differences(before, job.identity))))
     return reasons
 
 
@@ -52,22 +59,14 @@ def _earlier_keys(plan: Plan, store: Store) -> dict[str, str]:
     return keys
 
 
-def _identity(store: Store, key: str) -> Mapping[str, Any]:
-    try:
-        identity: dict[str, Any] = json.loads((store.folder(key) / "job.json").read_text())
-    except OSError:
-        return {}
-    return identity
-
-
-def _differences(before: Any, now: Any, name: str = "") -> list[str]:
+def differences(before: Any, now: Any, name: str = "") -> list[str]:
     """The leaves that differ, as `attacker.params.width 32 → 16`; long digests and lists of inputs only by name."""
     if isinstance(before, Mapping) and isinstance(now, Mapping):
         keys = [key for key in {**before, **now} if key != "kind"]
         return [
             difference
             for key in keys
-            for difference in _differences(before.get(key), now.get(key), f"{name}.{key}" if name else key)
+            for difference in differences(before.get(key), now.get(key), f"{name}.{key}" if name else key)
         ]
     if before == now:
         return []

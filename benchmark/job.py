@@ -26,8 +26,24 @@ Status = Literal[
 LASTING: tuple[Status, ...] = ("failed", "invalid output")
 """Ends that the same job would meet again; the others (a kill, a full memory) are tried again by the next run."""
 
-STAGES = ("head", "register", "face", "anonymize", "slice", "train", "reconstruct", "score")
+KINDS = (
+    "head",
+    "register",
+    "brain",
+    "face",
+    "skin",
+    "average",
+    "anonymize",
+    "check",
+    "slice",
+    "train",
+    "reconstruct",
+    "score",
+)
 """Kinds of job in the order of the data flow; each is run by `refbench.jobs.KIND`."""
+
+IN_STORE = ("choices", "shared")
+"""What of `Job.where` is a folder of the store, named relative to it, so that a store can be moved."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +51,7 @@ class Job:
     """One unit of work.
 
     Attributes:
-        kind: one of `STAGES`.
+        kind: one of `KINDS`.
         label: for people; names the subject, the anonymizer, the attacker.
         identity: what is hashed: plug-ins with versions and parameters, seeds, keys of inputs, contents of files.
         needs: keys of the jobs whose results it reads.

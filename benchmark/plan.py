@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
-from pathlib import Path
 from typing import Any
 
 from refbench.attackers.base import Attacker
@@ -15,6 +14,7 @@ from refbench.fingerprint import code_fingerprint, digest
 from refbench.job import Job
 from refbench.preparation import PlannedScan, ScanBuilder
 from refbench.share import nested_order
+from refbench.split_options import Part
 from refbench.store import FileHashes, Store
 from refbench.suite import Chosen, Suite
 
@@ -93,7 +93,9 @@ class Plan:
                 yield from shard
 
 
-def build_plan(suite: Suite, store: Store, cohort: Cohort | None = None) -> Plan:
+def build_plan(
+    suite: Suite, store: Store, cohort: Cohort | None = None, parts: Mapping[str, Part] | None = None
+) -> Plan:
     """Lay out every job of a suite, given what has failed so far.
 
     Scans whose preparation failed are left out of the trainings and tests that would need them; a plan made before
@@ -104,6 +106,7 @@ def build_plan(suite: Suite, store: Store, cohort: Cohort | None = None) -> Plan
         store: what is there already.
         cohort: that of an earlier plan of the same run, so that a file that vanished since then costs its own subject
             and redraws nobody; listed anew if not given.
+        parts: subject to part, in place of the suite's own split.
 
     Raises:
         DataError: the dataset cannot be listed or split, nobody is left for a part of the split, or one head is in
@@ -113,12 +116,12 @@ def build_plan(suite: Suite, store: Store, cohort: Cohort | None = None) -> Plan
     identities = {(chosen.kind, chosen.label): _plugin_identity(chosen) for chosen in everything}
     failed = store.failed()
     preparing = ScanBuilder(suite, identities, FileHashes(store))
-    cohort = cohort or list_cohort(suite, preparing)
+    cohort = cohort or list_cohort(suite, preparing, parts)
     prepared = cohort.scans
     training = [item for item in prepared if item.part == "train" and not _failed((item.head, item.register), failed)]
     average = preparing.average(training)
     planned = tuple(preparing.release(item, average) for item in prepared)
-    builder = _Builder(suite, identities, failed, store.root)
+    builder = _Builder(suite, identities, failed)
     tested = tuple(
         tuple(item for item in planned if item.part == "test" and builder.usable(item, number))
         for number in range(len(suite.anonymizers))
@@ -136,12 +139,29 @@ def build_plan(suite: Suite, store: Store, cohort: Cohort | None = None) -> Plan
     return Plan(suite, cohort, planned, average, releases, cells, tested, cohort.notes(failed))
 
 
+def open_jobs(plan: Plan, store: Store, *, whole: bool = False) -> frozenset[str]:
+    """Keys of what is to be run: jobs without an end, but for those whose result was dropped and nobody needs.
+
+    Args:
+        plan: all jobs.
+        store: what there is.
+        whole: make all of what was dropped again.
+    """
+    ended = frozenset(store.keys()).difference(store.replaced()).union(store.failed())
+    dropped = frozenset(() if whole else store.dropped_keys())
+    waiting, needed = set[str](), set[str]()
+    for job in reversed(list(plan.jobs())):  # whoever needs a job stands behind it
+        if job.key not in ended and (job.key in needed or job.key not in dropped):
+            waiting.add(job.key)
+            needed.update(job.needs)
+    return frozenset(waiting)
+
+
 @dataclass(frozen=True)
 class _Builder:
     suite: Suite
     identities: Mapping[tuple[str, str], dict[str, Any]]
     failed: frozenset[str]
-    root: Path
 
     def identity(self, chosen: Chosen) -> dict[str, Any]:
         return self.identities[chosen.kind, chosen.label]
@@ -190,7 +210,7 @@ class _Builder:
         }
         needs = tuple(key for part in people.values() for person in part for key in person)
         pairs = digest([people, code_fingerprint("refbench.attackers.inpainting")])
-        where = {"choices": str(self.root / "choices"), "shared": str(self.root / "shared" / pairs)}
+        where = {"choices": "choices", "shared": f"shared/{pairs}"}
         return Job("train", f"train {name}", identity, needs, where)
 
     def share(self, share: float, planned: Sequence[PlannedScan], usable: Sequence[PlannedScan]) -> frozenset[str]:

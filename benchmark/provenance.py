@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import subprocess
 import sys
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +17,61 @@ PACKAGES = ("refbench", "numpy", "scipy", "torch", "nibabel", "scikit-image", "n
 
 @cache
 def environment() -> dict[str, Any]:
-    """Python, packages and hardware of this process, as JSON values."""
+    """Python, the packages that matter most, and hardware of this process, as JSON values."""
+    installed = software()["packages"]
+    packages = {name: installed.get(_normal(name), "not installed") for name in PACKAGES}
     return {
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
-        "cpu": _cpu(),
-        "cores": os.cpu_count(),
-        "gpus": list(gpus()),
-        "packages": {name: _version(name) for name in PACKAGES},
+        **hardware(),
+        "packages": packages,
+        **checkout(),
     }
+
+
+@cache
+def software() -> dict[str, Any]:
+    """Python, system and every installed package, plug-ins' too, by normalized name; as JSON values."""
+    packages: dict[str, str] = {}
+    for one in distributions():
+        name = one.metadata["Name"]
+        if name:  # a folder that was left half removed has none
+            packages.setdefault(_normal(name), one.version)
+    return {
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "packages": dict(sorted(packages.items())),
+        **checkout(),
+    }
+
+
+@cache
+def hardware() -> dict[str, Any]:
+    """Processor, cores and graphics cards of this machine."""
+    return {"cpu": _cpu(), "cores": os.cpu_count(), "gpus": list(gpus())}
+
+
+@cache
+def checkout() -> dict[str, Any]:
+    """Commit of refbench, and whether its files were changed since, where it runs from a checkout; else nothing."""
+    root = Path(__file__).resolve().parents[1]
+    if not (root / ".git").exists():
+        return {}
+    git = ["git", "-C", str(root)]
+    try:
+        commit = _said([*git, "rev-parse", "HEAD"])
+        changed = _said([*git, "status", "--porcelain", "--untracked-files=no"])
+    except (OSError, subprocess.SubprocessError):
+        return {}
+    return {"commit": commit, "changed_since": bool(changed)}
+
+
+def _said(command: list[str]) -> str:
+    return subprocess.run(command, capture_output=True, text=True, timeout=30, check=True).stdout.strip()
+
+
+def _normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 @cache
@@ -35,7 +82,7 @@ def gpus() -> tuple[str, ...]:
         return ()
     command = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
     try:
-        listed = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True).stdout
+        listed = _said(command)
     except (OSError, subprocess.SubprocessError):
         return ()
     names = tuple(line.strip() for line in listed.splitlines() if line.strip())
@@ -50,16 +97,9 @@ def _cpu() -> str:
         return platform.processor()
 
 
-def _version(name: str) -> str:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return "not installed"
-
-
 def peak_memory_mb() -> float:
-    """The most memory this process has held at once, in MB."""
+    """The most memory that this process, or one that it started, has held at once, in MB."""
     import resource
 
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    peak = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     return peak / (1024 * 1024 if sys.platform == "darwin" else 1024)

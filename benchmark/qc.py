@@ -53,7 +53,7 @@ def write_pages(
     if there.empty:
         raise RefbenchError(
             f"no head of {run.folder.name} lies in {store.root}; name the store it was run in with --store, "
-            "or run its suite again"
+            "or run its suite again, with --whole where `store gc` dropped them"
         )
     real = shows_real_people(gallery.keys, store)
     if real and not faces:

@@ -8,6 +8,7 @@ A run's folder holds plain tables and no images:
     split.csv        one row per subject of the dataset: site, part (empty: left out), and what is to be said
     suite.yaml       as it was run; run.json: when, on what, with which versions; jobs.json: label to key
     plan.json        while it is made, too: its jobs and cells, see `refbench.run_status`
+    lock.json        what it takes to run the same again, see `refbench.lock_file`
 """
 
 from __future__ import annotations
@@ -35,6 +36,18 @@ NO_ATTACK = ""
 NOT_RUN = "not run yet"
 """Of a cell its `error`, of a scan its `outcome`, where a run has left them open."""
 
+TABLES = (
+    "scores.parquet",
+    "cells.csv",
+    "subjects.csv",
+    "split.csv",
+    "suite.yaml",
+    "jobs.json",
+    "run.json",
+    "lock.json",
+)
+"""All that a run's folder holds but pictures and pages, which can be drawn again."""
+
 
 @dataclass(frozen=True)
 class Run:
@@ -56,16 +69,18 @@ def run_folder(suite: Suite, store: Store) -> Path:
 
 
 def write_results(plan: Plan, store: Store, info: dict[str, Any]) -> Run:
-    """Collect what the jobs of a plan left, and write the tables of the run.
+    """Collect what the jobs of a plan left, and write the tables of the run where the store can be written.
 
     `info` gets what is known of the split: its options, how many people are in each part, and its digest.
     """
     folder = run_folder(plan.suite, store)
-    folder.mkdir(parents=True, exist_ok=True)
     scores, cells, subjects = score_table(plan, store), cell_table(plan, store), subject_table(plan, store)
     options = plan.suite.file.split.model_dump(mode="json", exclude={"csv"})
     split = plan.cohort.split
     info = info | {"split": {**options, "people": split.people(), "digest": split.digest}}
+    run = Run(folder, info, scores, cells, subjects)
+    if not store.writable:
+        return run
     write_atomically(folder / "scores.parquet", scores.to_parquet(index=False))
     write_atomically(folder / "cells.csv", cells.to_csv(index=False))
     write_atomically(folder / "subjects.csv", subjects.to_csv(index=False))
@@ -73,7 +88,7 @@ def write_results(plan: Plan, store: Store, info: dict[str, Any]) -> Run:
     write_atomically(folder / "suite.yaml", plan.suite.text)
     write_atomically(folder / "jobs.json", json.dumps({job.label: job.key for job in plan.jobs()}, indent=0))
     write_atomically(folder / "run.json", json.dumps(info, indent=1))
-    return Run(folder, info, scores, cells, subjects)
+    return run
 
 
 def load_run(folder: Path) -> Run:
@@ -197,7 +212,7 @@ def cell_table(plan: Plan, store: Store) -> pd.DataFrame:
     rows = []
     for cell in plan.cells:
         hidden, attacker = plan.suite.anonymizers[cell.anonymizer], plan.suite.attackers[cell.attacker]
-        records = [store.status(job.key) for job in (cell.train, cell.reconstruct, *cell.scores)]
+        records = [store.record(job.key) for job in (cell.train, cell.reconstruct, *cell.scores)]
         bad = next((r for r in records if r is None or r["status"] != "ok"), {"status": "ok", "error": ""})
         bad = bad or {"status": "cancelled", "error": NOT_RUN}
         trained = records[0] or {}
@@ -240,7 +255,7 @@ def subject_table(plan: Plan, store: Store) -> pd.DataFrame:
                     "part": "excluded" if head_failed else item.part,
                     "anonymizer": hidden.label,
                     **_verdict(item, number, store),
-                    "seconds": (store.status(item.anonymized[number].key) or {}).get("seconds"),
+                    "seconds": (store.record(item.anonymized[number].key) or {}).get("seconds"),
                 }
             )
     return pd.DataFrame(rows)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
 from refbench.engines.base import Listener
+from refbench.errors import StoreError
 from refbench.job import LASTING, Job, Status
 from refbench.only import ALL, Only
-from refbench.plan import Plan
+from refbench.plan import Plan, open_jobs
 from refbench.store import Store
 
 FAILURES: tuple[Status, ...] = ("failed", "crashed", "out of memory", "timed out", "invalid output")
@@ -22,12 +24,14 @@ class Resume:
     Attributes:
         retry: try jobs again that failed in a way they would meet again.
         redo: do jobs again that ended well; what hangs on them is done again only if it is chosen, too.
+        whole: make again what was dropped from the store, whether or not it is needed.
         only: the jobs that are chosen; what they need is done for them, and the rest is left as it is.
         fail_fast: stop at the first job that fails.
     """
 
     retry: bool = False
     redo: bool = False
+    whole: bool = False
     only: Only = ALL
     fail_fast: bool = False
 
@@ -35,8 +39,18 @@ class Resume:
         """Open the jobs that are to be done again; whether there are any, so that the plan is another one now.
 
         Kills, full memories and time-outs are tried again; so is what was blocked; an error only when asked.
+
+        Raises:
+            SuiteError: `only` names what is not there.
+            StoreError: jobs that ended well are to be done again, and the store cannot be written.
         """
         self.only.check(plan)
+        if not store.writable:
+            if self.redo:
+                raise StoreError(
+                    f"{store.root} cannot be written, and --redo writes; choose another store with --store"
+                )
+            return False
         chosen, needed, changed = self.only.fitting(plan), self.only.needed(plan), False
         for job in plan.jobs():
             record = store.failure(job.key)
@@ -54,8 +68,15 @@ class Resume:
 
     def waiting(self, plan: Plan, store: Store) -> frozenset[str]:
         """Keys of the jobs that are to be run."""
-        done = (job.key for job in plan.jobs() if store.has(job.key) or store.failure(job.key) is not None)
-        return self.only.needed(plan) - frozenset(done)
+        return self.only.needed(plan) & open_jobs(plan, store, whole=self.whole)
+
+
+def forget_failures(plan: Plan, store: Store, which: Collection[Status]) -> None:
+    """Let jobs be tried again that ended so."""
+    for job in plan.jobs():
+        record = store.failure(job.key)
+        if record and record["status"] in which:
+            store.forget_failure(job.key)
 
 
 GO_ON = Resume()

@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol
 
+from refbench.cohort import Cohort
+from refbench.damage import set_aside_damaged
 from refbench.engines.base import Engine, Listener
 from refbench.engines.choose import make_engine
 from refbench.engines.options import HERE, EngineOptions
+from refbench.errors import StoreError
+from refbench.lock_file import going_on, write_lock
 from refbench.plan import Plan, build_plan
 from refbench.provenance import environment
-from refbench.results import Run, write_results
-from refbench.resume import GO_ON, FailFast, FirstFailure, Resume
-from refbench.run_status import attended, write_plan
+from refbench.results import Run, run_folder, write_results
+from refbench.resume import GO_ON, FailFast, FirstFailure, Resume, forget_failures
+from refbench.run_status import write_plan
+from refbench.split_options import Part
 from refbench.store import Store
 from refbench.suite import Suite
+
+ROUNDS = 3
+"""How often the stages are gone through, where jobs find damaged results that must be made again."""
 
 
 class Progress(Listener, Protocol):
@@ -34,12 +44,14 @@ class Outcome:
 
     Attributes:
         jobs, cached: how many, and how many of them were there before. failures: records of jobs that ended badly.
+        damaged: results that were found damaged, and how; they were made again where anybody needs them.
     """
 
     run: Run
     jobs: int
     cached: int
     failures: list[dict[str, Any]] = field(default_factory=list)
+    damaged: list[str] = field(default_factory=list)
 
 
 def execute(
@@ -50,6 +62,7 @@ def execute(
     engine: EngineOptions = HERE,
     resume: Resume = GO_ON,
     slots: int | None = None,
+    parts: Mapping[str, Part] | None = None,
 ) -> Outcome:
     """Run a suite to its tables; the same call again goes on where the last one ended.
 
@@ -60,8 +73,10 @@ def execute(
         engine: where jobs run; this machine if not given, whatever the suite says.
         resume: what is done about jobs that have ended before, and which ones are done.
         slots: jobs side by side on this machine; the number of cores if not given.
+        parts: subject to part, in place of the suite's own split.
 
     Raises:
+        StoreError: the store cannot be written, and there is something to do.
         DataError: the cohort cannot be listed or split.
         SuiteError: `resume` names what is not there, or a training wants more graphics cards than there are.
         EngineError: the machines that jobs should run on cannot be had.
@@ -69,23 +84,86 @@ def execute(
     """
     started = time.time()
     store.sweep()
-    plan = build_plan(suite, store)
-    if resume.prepare(plan, store):
-        plan = build_plan(suite, store, plan.cohort)
+    run = _Execution(suite, store, run_folder(suite, store), resume, started)
+    with going_on(store, run.folder.name):
+        before = store.damaged()
+        plan = run.plan(parts=parts)
+        damaged = set_aside_damaged(store, plan.jobs())
+        if resume.prepare(plan, store) or damaged:
+            plan = run.plan(plan.cohort)
+        waiting, jobs = resume.waiting(plan, store), list(plan.jobs())
+        there = frozenset(store.keys()).union(store.dropped_keys()) - waiting
+        cached = sum(job.key in there for job in jobs)
+        progress.planned(suite, len(jobs), cached)
+        if waiting:
+            if not store.writable:
+                raise StoreError(
+                    f"{store.root} cannot be written, and {len(waiting)} of {len(jobs)} jobs of this suite are yet to "
+                    "be done; choose another store with --store"
+                )
+            listener = FailFast(progress) if resume.fail_fast else progress
+            made = make_engine(engine, suite, store, listener, slots=slots)
+            try:
+                plan = run.rounds(plan, made, progress)
+            except FirstFailure:
+                plan = run.plan(plan.cohort)
+        tables = write_results(plan, store, _about(plan, engine, started))
+        write_lock(plan, store, run.folder, ended=True)
     jobs = list(plan.jobs())
-    cached = sum(store.has(job.key) for job in jobs)
-    progress.planned(suite, len(jobs), cached)
-    if resume.waiting(plan, store):
-        listener = FailFast(progress) if resume.fail_fast else progress
-        made = make_engine(engine, suite, store, listener, slots=slots)
-        try:
-            with attended(suite, store):
-                plan = _run_stages(plan, made, store, progress, resume, started)
-        except FirstFailure:
-            plan = build_plan(suite, store, plan.cohort)
-        jobs = list(plan.jobs())
-    write_plan(plan, store, started)
-    info = {
+    keys = dict.fromkeys(job.key for job in jobs)
+    failures = [record for key in keys if (record := store.failure(key))]
+    found = [what for key, what in store.damaged().items() if key in keys and what != before.get(key)]
+    return Outcome(tables, len(jobs), cached, failures, [f"{what['label']}: {what['what']}" for what in found])
+
+
+@dataclass(frozen=True)
+class _Execution:
+    suite: Suite
+    store: Store
+    folder: Path
+    resume: Resume
+    started: float
+
+    def plan(self, cohort: Cohort | None = None, parts: Mapping[str, Part] | None = None) -> Plan:
+        """A plan that others see, and whose results nobody takes out of the store from now on."""
+        with self.store.undisturbed():
+            plan = build_plan(self.suite, self.store, cohort, parts)
+            write_lock(plan, self.store, self.folder)
+        write_plan(plan, self.store, self.started)
+        return plan
+
+    def rounds(self, plan: Plan, engine: Engine, progress: Progress) -> Plan:
+        """Run all stages, and once more where they found that earlier results are damaged."""
+        for _ in range(ROUNDS):
+            known = self.store.damaged()
+            plan = self.stages(plan, engine, progress)
+            if self.store.damaged() == known:
+                break
+            forget_failures(plan, self.store, ["blocked"])  # some only wait for the results that were set aside
+            plan = self.plan(plan.cohort)
+        return plan
+
+    def stages(self, plan: Plan, engine: Engine, progress: Progress) -> Plan:
+        """Run stage after stage; after each the plan is made anew, since it depends on what failed."""
+        stages, waiting = plan.stages(), self.resume.waiting(plan, self.store)
+        kinds = {job.kind for job in plan.jobs() if job.key in waiting}
+        with engine.ready(kinds, deep="train" in kinds and any(stage.deep and stage.shards for stage in stages)):
+            for number in range(len(stages)):
+                stage = plan.stages()[number]
+                shards = [[job for job in shard if job.key in waiting] for shard in stage.shards]
+                shards = [shard for shard in shards if shard]
+                if shards:
+                    progress.stage(stage.name, sum(map(len, shards)))
+                    engine.run(shards, deep=len(stage.shards) if stage.deep else 0)
+                    plan = self.plan(plan.cohort)
+                    waiting = self.resume.waiting(plan, self.store)
+        return plan
+
+
+def _about(plan: Plan, engine: EngineOptions, started: float) -> dict[str, Any]:
+    """What `run.json` says beside the split."""
+    suite = plan.suite
+    return {
         "suite": suite.name,
         "description": suite.file.description,
         "started": started,
@@ -98,25 +176,3 @@ def execute(
         "environment": environment(),
         "notes": list(plan.notes),
     }
-    failures = [record for key in dict.fromkeys(job.key for job in jobs) if (record := store.failure(key))]
-    return Outcome(write_results(plan, store, info), len(jobs), cached, failures)
-
-
-def _run_stages(plan: Plan, engine: Engine, store: Store, progress: Progress, resume: Resume, started: float) -> Plan:
-    """Run stage after stage; after each the plan is made anew, since it depends on what failed."""
-    suite = plan.suite
-    write_plan(plan, store, started)
-    stages, waiting = plan.stages(), resume.waiting(plan, store)
-    kinds = {job.kind for job in plan.jobs() if job.key in waiting}
-    with engine.ready(kinds, deep="train" in kinds and any(stage.deep and stage.shards for stage in stages)):
-        for number in range(len(stages)):
-            stage = plan.stages()[number]
-            shards = [[job for job in shard if job.key in waiting] for shard in stage.shards]
-            shards = [shard for shard in shards if shard]
-            if shards:
-                progress.stage(stage.name, sum(map(len, shards)))
-                engine.run(shards, deep=len(stage.shards) if stage.deep else 0)
-                plan = build_plan(suite, store, plan.cohort)
-                write_plan(plan, store, started)
-                waiting = resume.waiting(plan, store)
-    return plan

@@ -32,8 +32,8 @@ def shows_real_people(keys: Mapping[str, str], store: Store) -> bool:
 
     They may where no head can be looked up in the store, and where a dataset is not installed here.
     """
-    jobs = [store.folder(key) / "job.json" for label, key in keys.items() if label.startswith("head ")]
-    names = {json.loads(job.read_text())["dataset"]["name"] for job in jobs if job.exists()}
+    heads = [store.identity(key) for label, key in keys.items() if label.startswith("head ")]
+    names = {head["dataset"]["name"] for head in heads if head}
     try:
         datasets = [Registry.discover().find("dataset", name).load() for name in names]
     except PluginError:

@@ -1,22 +1,20 @@
 """Where a run stands, from its folder and the store alone: whoever sees the store can ask, on whatever machine.
 
-A runner writes `plan.json` into the folder of its run as soon as it knows its jobs, and again when they change, and
-holds a lock beside it for as long as it lives.
+A runner writes `plan.json` into the folder of its run as soon as it knows its jobs, and again when they change.
 """
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import socket
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from refbench.errors import StoreError
+from refbench.lock_file import goes_on
 from refbench.plan import Plan
 from refbench.results import run_folder
 from refbench.running import running
@@ -24,7 +22,6 @@ from refbench.store import Store, write_atomically
 from refbench.suite import Suite
 
 PLAN_NAME = "plan.json"
-LOCK_NAME = "runner.lock"
 State = Literal["done", "running", "waiting", "failed"]
 STATES: tuple[State, ...] = ("done", "running", "waiting", "failed")
 
@@ -68,7 +65,9 @@ class RunStatus:
 
 
 def write_plan(plan: Plan, store: Store, started: float) -> None:
-    """Leave the list of a run's jobs and cells in its folder."""
+    """Leave the list of a run's jobs and cells in its folder, where that can be written."""
+    if not store.writable:
+        return
     cells = [
         {
             "anonymizer": plan.suite.anonymizers[cell.anonymizer].label,
@@ -89,6 +88,15 @@ def announce(suite: Suite, store: Store, started: float, runner: str) -> Path:
     return folder
 
 
+def is_announced(folder: Path) -> bool:
+    """Whether a runner was handed in that has not begun yet."""
+    try:
+        content = json.loads((folder / PLAN_NAME).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(content, dict) and content.get("jobs") == {}
+
+
 def _write(folder: Path, started: float, runner: str, content: dict[str, Any]) -> None:
     write_atomically(folder / PLAN_NAME, json.dumps({"started": started, "runner": runner, **content}))
 
@@ -96,16 +104,6 @@ def _write(folder: Path, started: float, runner: str, content: dict[str, Any]) -
 def _here() -> str:
     task = os.environ.get("SLURM_JOB_ID")
     return f"process {os.getpid()} on {socket.gethostname()}" + (f", SLURM job {task}" if task else "")
-
-
-@contextmanager
-def attended(suite: Suite, store: Store) -> Iterator[None]:
-    """Let others see that a runner lives; several may."""
-    folder = run_folder(suite, store)
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / LOCK_NAME).open("a+") as stream:
-        fcntl.flock(stream, fcntl.LOCK_SH)
-        yield
 
 
 def run_status(folder: Path, store: Store) -> RunStatus:
@@ -127,7 +125,7 @@ def run_status(folder: Path, store: Store) -> RunStatus:
     jobs = _job_states(listed, store)
     found = {job.key: job for job in jobs}
     states = tuple(_cell_state(name, [found[key] for key in keys]) for name, keys in cells)
-    return RunStatus(folder.name, started, runner, _is_attended(folder), finished, tuple(jobs), states)
+    return RunStatus(folder.name, started, runner, goes_on(store, folder.name), finished, tuple(jobs), states)
 
 
 def _job_states(listed: Sequence[tuple[str, str, str]], store: Store) -> list[JobState]:
@@ -159,18 +157,3 @@ def _cell_state(name: str, jobs: Sequence[JobState]) -> CellState:
 def _name(cell: dict[str, Any], cells: Sequence[dict[str, Any]]) -> str:
     seeds = {other["seed"] for other in cells}
     return f"{cell['anonymizer']} × {cell['attacker']}" + (f" seed {cell['seed']}" if len(seeds) > 1 else "")
-
-
-def _is_attended(folder: Path) -> bool:
-    file = folder / LOCK_NAME
-    if not file.exists():
-        return False
-    # NFS wants to write where it locks; whoever may only read finds out on a local disk.
-    with file.open("r+" if os.access(file, os.W_OK) else "r") as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        except OSError:
-            return False
-    return False

@@ -4,28 +4,37 @@
     STORE/failures/ab/abcdef....json   how a job ended otherwise
     STORE/jobs/ab/abcdef....json  a job that other processes than the runner's may run, until it has ended well
     STORE/replace/abcdef...       a job that is to be done again although it ended well; its result stands until then
+    STORE/dropped/ab/abcdef.../   job.json and status.json of a result whose files were given up for their room
+    STORE/damaged/abcdef.../      a result that was found damaged, and damage.json, which says how
     STORE/scratch/abcdef.../      while a job runs: its unfinished result, and checkpoints that survive a kill
+    STORE/shared/, STORE/choices/ what trainings learnt on the way that others can use
+    STORE/environments/           versions that results were made with, each list once
     STORE/runs/NAME/              tables of a run
     STORE/file_hashes.json        contents of data files already read once
 
-A result is written in scratch and renamed in, so nothing half-written ever stands under its final name.
+A result is written in scratch and renamed in, so nothing half-written ever stands under its final name. No file holds
+a path of the store's own: it can be moved.
 """
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import shutil
+import time
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from refbench.checksums import JOB, RECORD, file_sums, sealed
 from refbench.errors import RefbenchError, StoreError
-from refbench.fingerprint import file_digest
+from refbench.fingerprint import digest, file_digest
+from refbench.holding import holding, is_held
 from refbench.job import Job
+
+DAMAGE = "damage.json"
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
@@ -91,7 +100,28 @@ class Store:
 
     def has(self, key: str) -> bool:
         """Whether this job ended well."""
-        return (self.folder(key) / "status.json").exists() and not self.replacing(key)
+        return (self.folder(key) / RECORD).exists() and not self.replacing(key)
+
+    def keys(self) -> Iterator[str]:
+        """Of all results, those that are to be replaced among them."""
+        return self._names("objects")
+
+    def dropped_keys(self) -> Iterator[str]:
+        """Of all results that were given up, see `drop`."""
+        return self._names("dropped")
+
+    def _names(self, folder: str) -> Iterator[str]:
+        """Names in the folders of a folder; quicker than a path for each."""
+        try:
+            for part in os.scandir(self.root / folder):
+                yield from (entry.name for entry in os.scandir(part.path))
+        except FileNotFoundError:
+            pass  # there has been none yet
+
+    @property
+    def writable(self) -> bool:
+        """Whether anything can be written here."""
+        return os.access(self.root, os.W_OK)
 
     def failure(self, key: str) -> dict[str, Any] | None:
         """How this job ended, if it ended otherwise: status, error, seconds."""
@@ -103,12 +133,16 @@ class Store:
 
     def status(self, key: str) -> dict[str, Any] | None:
         """The record of a job that ended, well or not; None if it never did."""
-        done = None if self.replacing(key) else self._read(self.folder(key) / "status.json")
+        done = None if self.replacing(key) else self._read(self.folder(key) / RECORD)
         return done or self.failure(key)
 
     def replacing(self, key: str) -> bool:
         """Whether this job is to be done again although it ended well."""
         return self._replace_mark(key).exists()
+
+    def replaced(self) -> frozenset[str]:
+        """Keys of all results that are to be replaced."""
+        return frozenset(path.name for path in (self.root / "replace").glob("*"))
 
     def replace(self, key: str) -> None:
         """Let a job be done again; its result stands until there is another one."""
@@ -121,6 +155,22 @@ class Store:
 
     def _replace_mark(self, key: str) -> Path:
         return self.root / "replace" / key
+
+    def record(self, key: str) -> dict[str, Any] | None:
+        """The same, and of a job whose result was dropped how it once ended."""
+        return self.status(key) or self._read(self.dropped_folder(key) / RECORD)
+
+    def identity(self, key: str) -> dict[str, Any]:
+        """What `job.json` says of a job that ended well, dropped or not; empty of others."""
+        return self._read(self.folder(key) / JOB) or self._read(self.dropped_folder(key) / JOB) or {}
+
+    def dropped_folder(self, key: str) -> Path:
+        """Where records of a job lie whose result was dropped."""
+        return self.root / "dropped" / key[:2] / key
+
+    def dropped(self, key: str) -> bool:
+        """Whether this job ended well and its result was given up."""
+        return (self.dropped_folder(key) / RECORD).exists()
 
     def _failure_file(self, key: str) -> Path:
         return self.root / "failures" / key[:2] / f"{key}.json"
@@ -136,8 +186,8 @@ class Store:
 
     def commit(self, job: Job, result: Path, record: Mapping[str, Any]) -> None:
         """Give a finished result its final name; forget an earlier failure and the scratch folder."""
-        (result / "job.json").write_text(json.dumps({"kind": job.kind, **job.identity}, indent=1))
-        (result / "status.json").write_text(json.dumps(record, indent=1))
+        (result / JOB).write_text(json.dumps({"kind": job.kind, **job.identity}, indent=1))
+        (result / RECORD).write_text(json.dumps(sealed({**record, "files": file_sums(result)}), indent=1))
         final = self.folder(job.key)
         final.parent.mkdir(parents=True, exist_ok=True)
         if self.replacing(job.key) and final.exists():
@@ -150,7 +200,55 @@ class Store:
         self._replace_mark(job.key).unlink(missing_ok=True)
         self.forget_failure(job.key)
         self.job_file(job.key).unlink(missing_ok=True)
+        shutil.rmtree(self.dropped_folder(job.key), ignore_errors=True)
         shutil.rmtree(self.scratch(job.key), ignore_errors=True)
+
+    def drop(self, key: str) -> None:
+        """Give up a result; whoever needs it later makes it again. `thin` then removes all but its records."""
+        kept = self.dropped_folder(key)
+        shutil.rmtree(kept, ignore_errors=True)
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        self.folder(key).rename(kept)
+
+    def thin(self, key: str) -> None:
+        """Remove all but the records of a dropped result."""
+        for path in self.dropped_folder(key).iterdir():
+            if path.is_dir():
+                shutil.rmtree(path)
+            elif path.name not in (JOB, RECORD):
+                path.unlink()
+
+    def set_aside(self, key: str, label: str, what: str) -> None:
+        """Take a damaged result away, so that it is made again, and remember what was wrong with it."""
+        place = self.root / "damaged" / key
+        shutil.rmtree(place, ignore_errors=True)
+        place.parent.mkdir(exist_ok=True)
+        try:
+            self.folder(key).rename(place)
+        except FileNotFoundError:
+            return  # somebody else did
+        found = {"key": key, "label": label, "what": what, "found": time.time()}
+        write_atomically(place / DAMAGE, json.dumps(found, indent=1))
+
+    def damaged(self) -> dict[str, dict[str, Any]]:
+        """Key, label, what and when of the results that lie aside, by key."""
+        found = (self._read(path) for path in (self.root / "damaged").glob(f"*/{DAMAGE}"))
+        return {record["key"]: record for record in found if record}
+
+    def keep_environment(self, versions: Mapping[str, Any]) -> str:
+        """Keep a list of versions, once; returns its digest."""
+        name = digest(dict(versions))
+        file = self._environment_file(name)
+        if not file.exists():
+            write_atomically(file, json.dumps(versions, indent=1))
+        return name
+
+    def environment(self, name: str) -> dict[str, Any]:
+        """The list of versions of this digest; empty if it is not here."""
+        return self._read(self._environment_file(name)) or {}
+
+    def _environment_file(self, name: str) -> Path:
+        return self.root / "environments" / f"{name}.json"
 
     def fail(self, key: str, record: Mapping[str, Any]) -> None:
         """Record how a job ended that did not end well."""
@@ -162,7 +260,7 @@ class Store:
 
     def sweep(self) -> None:
         """Remove what jobs left in scratch that were killed in the moment after they had finished."""
-        for path in (self.root / "scratch").iterdir():
+        for path in (self.root / "scratch").iterdir() if self.writable else ():
             if self.has(path.stem):
                 if path.is_dir():
                     shutil.rmtree(path, ignore_errors=True)
@@ -172,31 +270,22 @@ class Store:
     @contextmanager
     def lock(self, key: str) -> Iterator[None]:
         """Hold a job against other processes; ends with the process, however that ends."""
-        self.scratch(key).mkdir(parents=True, exist_ok=True)
-        path = self.root / "scratch" / f"{key}.lock"
-        while True:
-            with path.open("w") as stream:
-                fcntl.flock(stream, fcntl.LOCK_EX)
-                # Whoever held it before may have removed the file: then this lock guards nothing.
-                try:
-                    if os.fstat(stream.fileno()).st_ino != path.stat().st_ino:
-                        continue
-                except FileNotFoundError:
-                    continue
-                yield
-                path.unlink(missing_ok=True)
-                return
+        with holding(self.root / "scratch" / f"{key}.lock"):
+            self.scratch(key).mkdir(parents=True, exist_ok=True)
+            yield
 
     def held(self, key: str) -> bool:
         """Whether a living process holds this job now."""
-        try:
-            with (self.root / "scratch" / f"{key}.lock").open() as stream:
-                fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except FileNotFoundError:
-            return False
-        except BlockingIOError:
-            return True
-        return False
+        return is_held(self.root / "scratch" / f"{key}.lock")
+
+    @contextmanager
+    def undisturbed(self, *, alone: bool = False) -> Iterator[None]:
+        """While the block lasts nothing is taken out of the store; `alone`: by this process, while nobody plans."""
+        if not self.writable:
+            yield
+            return
+        with holding(self.root / "scratch" / "store.lock", shared=not alone):
+            yield
 
 
 class FileHashes:
@@ -235,7 +324,7 @@ class FileHashes:
 
     def save(self) -> None:
         """Keep what was learnt."""
-        if self.changed:
+        if self.changed and os.access(self.path.parent, os.W_OK):
             write_atomically(self.path, json.dumps(self.known))
             self.changed = False
 

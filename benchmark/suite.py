@@ -93,6 +93,15 @@ def load_suite(name: str) -> Suite:
             f"{path}:{len(before)}:{len(before[-1]) + 1}: byte {error.object[error.start]:#04x} is not UTF-8; "
             "save the file as UTF-8"
         ) from error
+    return read_suite(text, path)
+
+
+def read_suite(text: str, path: Path) -> Suite:
+    """Check the text of a suite; relative paths in it start where `path` lies, which need not exist.
+
+    Raises:
+        SuiteError: everything that is wrong, see `load_suite`.
+    """
     reader = _SuiteReader(YamlSource(text, path))
     suite = reader.read(text)
     if reader.problems or suite is None:

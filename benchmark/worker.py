@@ -15,12 +15,14 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from refbench.damage import DamagedInput, check_inputs
 from refbench.errors import InvalidOutput, NobodyLeft, RefbenchError, Unavailable
 from refbench.full_disk import says_full
-from refbench.job import Assignment, Job, Status
+from refbench.gpu_use import GpuUse
+from refbench.job import IN_STORE, Assignment, Job, Status
 from refbench.jobs.task import Task
 from refbench.plugin import Plugin
-from refbench.provenance import environment, peak_memory_mb
+from refbench.provenance import hardware, peak_memory_mb, software
 from refbench.registry import Registry
 from refbench.running import RUNNING_NAME, Running
 from refbench.store import Store
@@ -52,7 +54,7 @@ def _work(assignment: Assignment, connection: Connection) -> None:
         scratch = store.scratch(job.key)
         _write_output_to(scratch / LOG_NAME)
         _limit(assignment)
-        started = time.time()
+        started, gpu_use = time.time(), GpuUse(assignment.device)
         running = Running(scratch / RUNNING_NAME, assignment, started)
         status, error = _attempt(assignment, store, scratch, _reporter(connection, running))
         running.ended()
@@ -68,7 +70,9 @@ def _work(assignment: Assignment, connection: Connection) -> None:
             "device": assignment.device,
             "threads": assignment.threads,
             "where": dict(job.where),
-            "environment": environment(),
+            "environment": store.keep_environment(software()),
+            "hardware": hardware(),
+            **gpu_use.figures(),
         }
         if status == "ok":
             store.commit(job, scratch / "result", record)
@@ -84,7 +88,7 @@ def _attempt(assignment: Assignment, store: Store, scratch: Path, report: Any) -
         return "out of memory", f"MemoryError: {error}"
     except InvalidOutput as error:
         return "invalid output", str(error)
-    except NobodyLeft as error:
+    except (NobodyLeft, DamagedInput) as error:
         return "blocked", str(error)
     except Unavailable as error:
         return "skipped", str(error)
@@ -111,6 +115,7 @@ def run_job(
     result = scratch / "result"
     shutil.rmtree(result, ignore_errors=True)
     result.mkdir()
+    check_inputs(store, job.needs)
     registry = Registry.discover(plugin_files)
 
     def plugin(identity: Mapping[str, Any]) -> Plugin:
@@ -121,7 +126,7 @@ def run_job(
 
     task = Task(
         identity=job.identity,
-        where=job.where,
+        where={name: str(store.root / path) if name in IN_STORE else path for name, path in job.where.items()},
         inputs={key: store.folder(key) for key in job.needs},
         out=result,
         scratch=scratch,

@@ -145,3 +145,11 @@ def browser() -> Iterator[Browser]:
         browser = playwright.chromium.launch(executable_path=found, args=BROWSER_OPTIONS)
         yield browser
         browser.close()
+
+
+@pytest.fixture(scope="session")
+def once_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a workplace where a small suite was run; tests change copies of it, see `once_run.copy_of`."""
+    from once_run import run_once
+
+    return run_once(tmp_path_factory.mktemp("once_run"))

@@ -12,7 +12,7 @@ from conftest import Workplace
 
 from refbench import __version__
 from refbench.cli import app
-from refbench.commands import data
+from refbench.commands import data, store
 
 
 def test_version_and_help(workplace: Workplace) -> None:
@@ -133,7 +133,7 @@ def test_a_plugin_file_that_fails_is_a_problem_of_the_suite(workplace: Workplace
 
 def test_every_command_is_in_a_panel_and_has_an_example(workplace: Workplace) -> None:
     assert "─ Commands ─" not in workplace.refbench("--help").stdout
-    groups = [app, data.app]
+    groups = [app, data.app, store.app]
     commands = [
         (command.callback.__name__, command.callback.__doc__) for x in groups for command in x.registered_commands
     ]

@@ -50,6 +50,7 @@ SLOW = {
     "refbench run mine.yaml",
     "refbench anonymize scans/ released/ --with mri_deface",
     "refbench plot RUN",
+    "refbench reproduce RUN",
     "refbench plot RUN --out figures",
     "refbench plot RUN --region changed",
 }
@@ -110,6 +111,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Workplace:
     os.utime(finished / "run.json")  # the latest one
     (place.folder / "bundles").mkdir()
     run_here("refbench export RUN --out bundles/RUN.zip", place)  # it has a test of its own below
+    run_here("refbench store export RUN run_store.zip", place)  # likewise
     return place
 
 

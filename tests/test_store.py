@@ -1,3 +1,4 @@
+import hashlib
 import json
 import threading
 from pathlib import Path
@@ -38,7 +39,10 @@ def test_a_new_store_has_nothing(store: Store) -> None:
 def test_a_committed_result_stands_under_its_key_and_leaves_no_scratch(store: Store) -> None:
     store.commit(JOB, finished(store), {"status": "ok", "seconds": 2.0})
     assert store.has(JOB.key)
-    assert store.status(JOB.key) == {"status": "ok", "seconds": 2.0}
+    record = store.status(JOB.key) or {}
+    assert (record["status"], record["seconds"]) == ("ok", 2.0)
+    assert record["files"]["model.txt"] == [7, hashlib.sha256(b"weights").hexdigest()]
+    assert list(record["files"]) == ["job.json", "model.txt"]
     assert store.folder(JOB.key) == store.root / "objects" / JOB.key[:2] / JOB.key
     assert files(store.folder(JOB.key)) == ["job.json", "model.txt", "status.json"]
     assert json.loads((store.folder(JOB.key) / "job.json").read_text()) == {"kind": "train", "seed": 1}
@@ -66,7 +70,7 @@ def test_a_failure_is_kept_until_it_is_forgotten_or_overtaken(store: Store) -> N
     store.fail(JOB.key, {"status": "crashed", "error": ""})
     store.commit(JOB, finished(store), {"status": "ok"})
     assert store.failure(JOB.key) is None
-    assert store.status(JOB.key) == {"status": "ok"}
+    assert (store.status(JOB.key) or {})["status"] == "ok"
 
 
 def test_forgetting_what_never_failed_is_no_error(store: Store) -> None:

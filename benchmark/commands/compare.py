@@ -18,6 +18,7 @@ from refbench.store import Store, default_store
 
 if TYPE_CHECKING:
     from refbench.baseline import Baseline
+    from refbench.results import Run
     from refbench.run import Outcome
     from refbench.suite import Suite
 
@@ -60,6 +61,21 @@ def compare(
     _print(format, comparison)
     if not comparison.count("same", "better", "worse"):
         raise typer.Exit(NOTHING)
+
+
+def show_means(before: Run, now: Run, tolerance: float) -> None:
+    """Print the verdicts on two runs of one suite, with one tolerance for all metrics."""
+    from refbench import compare as comparing
+    from refbench.baseline import baseline_of
+    from refbench.compare_render import show
+    from refbench.leaderboard import default_view
+
+    if before.scores.empty or now.scores.empty:
+        return
+    region = default_view(before).region
+    first, second = baseline_of(before, region), baseline_of(now, region)
+    tolerances = dict.fromkeys(before.scores["metric"].unique(), tolerance)
+    show(comparing.compare(first, second, tolerances), output)
 
 
 def gate(

@@ -22,7 +22,12 @@ def job(
         bool, typer.Option("--keep-failures", help="Leave jobs alone that have failed already, as a task that goes on.")
     ] = False,
 ) -> None:
-    """Run jobs that a run left open, here and now, one after another. Engines call this; by hand it shows a failure."""
+    """Run jobs that a run left open, here and now, one after another. Engines call this; by hand it shows a failure.
+
+    For example:
+
+        refbench job 0c85b910b8 --device cpu
+    """
     import importlib
     import multiprocessing
     import signal

@@ -15,11 +15,12 @@ import refbench.jobs.skin
 import refbench.jobs.slice
 import refbench.jobs.train
 import refbench.worker
-from refbench.provenance import environment
+from refbench.provenance import hardware, software
 from refbench.registry import Registry
 
-# Both are kept: no job asks again for versions and hardware, or for what is installed.
-environment()
+# All are kept: no job asks again for versions and hardware, or for what is installed.
+software()
+hardware()
 Registry.discover()
 
 __all__ = ["numpy", "refbench", "scipy"]

@@ -1,0 +1,51 @@
+"""Locks that end with the process that holds them, however it ends."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def holding(path: Path, *, shared: bool = False) -> Iterator[None]:
+    """Hold a lock, alone or with others that share it; waits for whoever is in the way. Who leaves last takes it away.
+
+    Raises:
+        OSError: the file cannot be made.
+    """
+    while True:
+        with path.open("w") as stream:
+            fcntl.flock(stream, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
+            # Whoever held it before may have removed the file: then this lock guards nothing.
+            try:
+                if os.fstat(stream.fileno()).st_ino != path.stat().st_ino:
+                    continue
+            except FileNotFoundError:
+                continue
+            try:
+                yield
+            finally:
+                try:
+                    fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    path.unlink(missing_ok=True)
+                except BlockingIOError:
+                    pass  # others hold it, too
+            return
+
+
+def is_held(path: Path) -> bool:
+    """Whether a living process holds this lock now, alone or with others."""
+    try:
+        # A disk on a network wants to write where it locks; who may only read finds out on a local one.
+        with path.open("r+" if os.access(path, os.W_OK) else "r") as stream:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False

@@ -1,0 +1,1 @@
+"""What a store holds, what may go, whether it is sound, and how a run moves to another one."""
