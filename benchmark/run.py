@@ -21,6 +21,7 @@ from refbench.results import Run, run_folder, write_results
 from refbench.resume import GO_ON, FailFast, FirstFailure, Resume, forget_failures
 from refbench.run_status import write_plan
 from refbench.split_options import Part
+from refbench.smaller_batch import batch_notes
 from refbench.store import Store
 from refbench.suite import Suite
 
@@ -107,7 +108,7 @@ def execute(
                 plan = run.rounds(plan, made, progress)
             except FirstFailure:
                 plan = run.plan(plan.cohort)
-        tables = write_results(plan, store, _about(plan, engine, started))
+        tables = write_results(plan, store, _about(plan, store, engine, started))
         write_lock(plan, store, run.folder, ended=True)
     jobs = list(plan.jobs())
     keys = dict.fromkeys(job.key for job in jobs)
@@ -160,9 +161,10 @@ class _Execution:
         return plan
 
 
-def _about(plan: Plan, engine: EngineOptions, started: float) -> dict[str, Any]:
+def _about(plan: Plan, store: Store, engine: EngineOptions, started: float) -> dict[str, Any]:
     """What `run.json` says beside the split."""
     suite = plan.suite
+    trainings = [(cell.train.label, store.record(cell.train.key)) for cell in plan.cells]
     return {
         "suite": suite.name,
         "description": suite.file.description,
@@ -174,5 +176,5 @@ def _about(plan: Plan, engine: EngineOptions, started: float) -> dict[str, Any]:
         "training": suite.file.training.model_dump(mode="json"),
         "engine": {engine.name: engine.written()},
         "environment": environment(),
-        "notes": list(plan.notes),
+        "notes": [*plan.notes, *batch_notes(trainings)],
     }

@@ -18,7 +18,7 @@ from typing import Any
 from refbench.damage import DamagedInput, check_inputs
 from refbench.errors import InvalidOutput, NobodyLeft, RefbenchError, Unavailable
 from refbench.full_disk import says_full
-from refbench.gpu_use import GpuUse
+from refbench.gpu_use import GpuUse, card_is_full
 from refbench.job import IN_STORE, Assignment, Job, Status
 from refbench.jobs.task import Task
 from refbench.plugin import Plugin
@@ -56,7 +56,8 @@ def _work(assignment: Assignment, connection: Connection) -> None:
         _limit(assignment)
         started, gpu_use = time.time(), GpuUse(assignment.device)
         running = Running(scratch / RUNNING_NAME, assignment, started)
-        status, error = _attempt(assignment, store, scratch, _reporter(connection, running))
+        remarks: dict[str, Any] = {}
+        status, error = _attempt(assignment, store, scratch, _reporter(connection, running), remarks)
         running.ended()
         if status == "failed" and says_full(error):
             sys.exit(NO_SPACE)
@@ -73,6 +74,7 @@ def _work(assignment: Assignment, connection: Connection) -> None:
             "environment": store.keep_environment(software()),
             "hardware": hardware(),
             **gpu_use.figures(),
+            **remarks,
         }
         if status == "ok":
             store.commit(job, scratch / "result", record)
@@ -80,10 +82,12 @@ def _work(assignment: Assignment, connection: Connection) -> None:
             store.fail(job.key, record)
 
 
-def _attempt(assignment: Assignment, store: Store, scratch: Path, report: Any) -> tuple[Status, str]:
+def _attempt(
+    assignment: Assignment, store: Store, scratch: Path, report: Any, remarks: dict[str, Any]
+) -> tuple[Status, str]:
     try:
         device = _take_device(assignment.device)
-        run_job(assignment.job, store, scratch, assignment.plugin_files, device, report)
+        run_job(assignment.job, store, scratch, assignment.plugin_files, device, report, remarks)
     except MemoryError as error:
         return "out of memory", f"MemoryError: {error}"
     except InvalidOutput as error:
@@ -97,8 +101,7 @@ def _attempt(assignment: Assignment, store: Store, scratch: Path, report: Any) -
     except Exception as error:
         traceback.print_exc()
         text = f"{type(error).__name__}: {' '.join(str(error).split())[:500]}"
-        # torch raises a RuntimeError (CPU) or a subclass of it (CUDA) when memory ends
-        full = type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in text
+        full = card_is_full(error) or "can't allocate memory" in text  # torch's words for main memory
         return ("out of memory" if full else "failed"), text
     return "ok", ""
 
@@ -110,8 +113,9 @@ def run_job(
     plugin_files: tuple[Path, ...],
     device: str,
     report: Callable[[int, int, dict[str, float]], None],
+    remarks: dict[str, Any] | None = None,
 ) -> None:
-    """Do the work of a job, in this process; its result lies in scratch/result."""
+    """Do the work of a job, in this process; its result lies in scratch/result, and `remarks` gets what it notes."""
     result = scratch / "result"
     shutil.rmtree(result, ignore_errors=True)
     result.mkdir()
@@ -133,6 +137,7 @@ def run_job(
         plugin=plugin,
         device=device,
         report=report,
+        remarks={} if remarks is None else remarks,
     )
     importlib.import_module(f"refbench.jobs.{job.kind}").run(task)
 
