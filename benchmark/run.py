@@ -20,8 +20,8 @@ from refbench.provenance import environment
 from refbench.results import Run, run_folder, write_results
 from refbench.resume import GO_ON, FailFast, FirstFailure, Resume, forget_failures
 from refbench.run_status import write_plan
-from refbench.split_options import Part
 from refbench.smaller_batch import batch_notes
+from refbench.split_options import Part
 from refbench.store import Store
 from refbench.suite import Suite
 

@@ -57,8 +57,8 @@ def fit_in_memory(
                 file.unlink(missing_ok=True)  # another card may hold more
                 halved = f" (halved from {asked})" if batch < asked else ""
                 raise MemoryError(
-                    f"the graphics card's memory is too small even for {name}: {batch}{halved}; make the network or the "
-                    "slices smaller, or train on a card with more"
+                    f"the graphics card's memory is too small even for {name}: {batch}{halved}; make the network or "
+                    "the slices smaller, or train on a card with more"
                 ) from error
             print(f"the graphics card's memory is full with {name}: {batch}: {error}", file=sys.stderr)
         batch //= 2  # after the error is gone, which held what the training had on the card

@@ -102,7 +102,7 @@ def test_an_attacker_that_does_not_say_it_can_is_left_as_it_is(tmp_path: Path) -
     class Wrong(Fitted):
         batch_parameter: ClassVar[str | None] = "size"
 
-    with pytest.raises(PluginError, match="Wrong.batch_parameter is 'size'"):
+    with pytest.raises(PluginError, match=r"Wrong\.batch_parameter is 'size'"):
         fit_in_memory(fit, Wrong(), tmp_path, {})
 
 
