@@ -83,7 +83,7 @@ def execute(
         EngineError: the machines that jobs should run on cannot be had.
         KeyboardInterrupt: stopped by the user; what has finished is kept.
     """
-    started = time.time()
+    started, began = time.time(), time.monotonic()
     store.sweep()
     run = _Execution(suite, store, run_folder(suite, store), resume, started)
     with going_on(store, run.folder.name):
@@ -108,7 +108,7 @@ def execute(
                 plan = run.rounds(plan, made, progress)
             except FirstFailure:
                 plan = run.plan(plan.cohort)
-        tables = write_results(plan, store, _about(plan, store, engine, started))
+        tables = write_results(plan, store, _about(plan, store, engine, started, began))
         write_lock(plan, store, run.folder, ended=True)
     jobs = list(plan.jobs())
     keys = dict.fromkeys(job.key for job in jobs)
@@ -161,15 +161,15 @@ class _Execution:
         return plan
 
 
-def _about(plan: Plan, store: Store, engine: EngineOptions, started: float) -> dict[str, Any]:
-    """What `run.json` says beside the split."""
+def _about(plan: Plan, store: Store, engine: EngineOptions, started: float, began: float) -> dict[str, Any]:
+    """What `run.json` says beside the split; `started` by the clock, `began` by one that nobody sets."""
     suite = plan.suite
     trainings = [(cell.train.label, store.record(cell.train.key)) for cell in plan.cells]
     return {
         "suite": suite.name,
         "description": suite.file.description,
         "started": started,
-        "seconds": time.time() - started,
+        "seconds": time.monotonic() - began,
         "dataset": suite.dataset.label,
         "slices": suite.file.slices.model_dump(mode="json"),
         "selection": {"metric": suite.judge.label, "region": suite.file.selection.region},

@@ -15,6 +15,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from refbench import job_log
 from refbench.damage import DamagedInput, check_inputs
 from refbench.errors import InvalidOutput, NobodyLeft, RefbenchError, Unavailable
 from refbench.full_disk import says_full
@@ -28,7 +29,6 @@ from refbench.running import RUNNING_NAME, Running
 from refbench.store import Store
 
 REPORT_SECONDS = 0.5
-LOG_NAME = "log.txt"
 NO_SPACE = 28
 """Exit code of a job that found the disk full: it leaves no record, and is as if it had never begun."""
 
@@ -50,11 +50,12 @@ def _work(assignment: Assignment, connection: Connection) -> None:
     store, job = Store(assignment.store), assignment.job
     with store.lock(job.key):
         if store.has(job.key):  # another run made it while this one waited
+            store.scratch(job.key).rmdir()
             return
         scratch = store.scratch(job.key)
-        _write_output_to(scratch / LOG_NAME)
+        job_log.write_output_to(scratch / job_log.NAME)
         _limit(assignment)
-        started, gpu_use = time.time(), GpuUse(assignment.device)
+        started, began, gpu_use = time.time(), time.monotonic(), GpuUse(assignment.device)
         running = Running(scratch / RUNNING_NAME, assignment, started)
         remarks: dict[str, Any] = {}
         status, error = _attempt(assignment, store, scratch, _reporter(connection, running), remarks)
@@ -66,7 +67,7 @@ def _work(assignment: Assignment, connection: Connection) -> None:
             "error": error,
             "label": job.label,
             "started": started,
-            "seconds": time.time() - started,
+            "seconds": time.monotonic() - began,
             "peak_memory_mb": peak_memory_mb(),
             "device": assignment.device,
             "threads": assignment.threads,
@@ -79,7 +80,7 @@ def _work(assignment: Assignment, connection: Connection) -> None:
         if status == "ok":
             store.commit(job, scratch / "result", record)
         else:
-            store.fail(job.key, record)
+            store.fail(job.key, {**record, "log": job_log.tail(scratch / job_log.NAME)})
 
 
 def _attempt(
@@ -164,13 +165,6 @@ def _end_with_runner(connection: Connection) -> None:
     while os.getppid() == parent and not connection.poll(1.0):
         pass
     os.killpg(0, signal.SIGKILL)  # and all that this job has started
-
-
-def _write_output_to(path: Path) -> None:
-    """Send standard output and error, of this process and its children, to a file."""
-    with path.open("ab") as stream:
-        for descriptor in (1, 2):
-            os.dup2(stream.fileno(), descriptor)
 
 
 def _take_device(device: str) -> str:
