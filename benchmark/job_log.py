@@ -11,7 +11,7 @@ from pathlib import Path
 NAME = "log.txt"
 MOST_BYTES = 8_000_000
 """Of a longer log only the end is kept: who prints without end should not fill the disk."""
-TAIL_BYTES, TAIL_LINES = 4000, 20
+TAIL_LENGTH, TAIL_LINES = 4000, 40
 """What is kept in the record of a job that did not end well."""
 
 
@@ -26,7 +26,7 @@ def write_output_to(file: Path) -> None:
     for own in (sys.stdout, sys.stderr):
         if isinstance(own, io.TextIOWrapper):
             own.reconfigure(line_buffering=True)
-    faulthandler.enable(2)
+    faulthandler.enable(2, all_threads=False)
 
 
 def shorten(file: Path) -> None:
@@ -43,10 +43,13 @@ def shorten(file: Path) -> None:
 
 
 def tail(file: Path) -> list[str]:
-    """The last lines of a log, and not more of them than so many bytes; none where there is no log."""
+    """The last lines of a log, and not more of them than so many characters; none where there is no log."""
     try:
         with file.open("rb") as stream:
-            stream.seek(max(0, stream.seek(0, os.SEEK_END) - TAIL_BYTES))
-            return stream.read().decode(errors="replace").strip().splitlines()[-TAIL_LINES:]
+            stream.seek(max(0, stream.seek(0, os.SEEK_END) - 5 * TAIL_LENGTH))
+            lines = stream.read().decode(errors="replace").strip().splitlines()
     except OSError:
         return []
+    # A crash ends with a list of all libraries, longer than what is of use.
+    told = "\n".join(line for line in lines if not line.startswith("Extension modules: "))
+    return told.strip()[-TAIL_LENGTH:].splitlines()[-TAIL_LINES:]

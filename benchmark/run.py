@@ -19,7 +19,7 @@ from refbench.plan import Plan, build_plan
 from refbench.provenance import environment
 from refbench.results import Run, run_folder, write_results
 from refbench.resume import GO_ON, FailFast, FirstFailure, Resume, forget_failures
-from refbench.run_status import write_plan
+from refbench.run_status import note_end, write_plan
 from refbench.smaller_batch import batch_notes
 from refbench.split_options import Part
 from refbench.store import Store
@@ -109,6 +109,7 @@ def execute(
             except FirstFailure:
                 plan = run.plan(plan.cohort)
         tables = write_results(plan, store, _about(plan, store, engine, started, began))
+        note_end(run.folder)
         write_lock(plan, store, run.folder, ended=True)
     jobs = list(plan.jobs())
     keys = dict.fromkeys(job.key for job in jobs)

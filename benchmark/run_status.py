@@ -22,6 +22,9 @@ from refbench.store import Store, write_atomically
 from refbench.suite import Suite
 
 PLAN_NAME = "plan.json"
+SECOND = 10**9
+"""In ns; some disks count nothing smaller."""
+
 State = Literal["done", "running", "waiting", "failed"]
 STATES: tuple[State, ...] = ("done", "running", "waiting", "failed")
 
@@ -98,7 +101,22 @@ def is_announced(folder: Path) -> bool:
 
 
 def _write(folder: Path, started: float, runner: str, content: dict[str, Any]) -> None:
-    write_atomically(folder / PLAN_NAME, json.dumps({"started": started, "runner": runner, **content}))
+    file = folder / PLAN_NAME
+    write_atomically(file, json.dumps({"started": started, "runner": runner, **content}))
+    if _time(file) <= (ended := _time(folder / "run.json")):  # the clock was set back since
+        os.utime(file, ns=(ended + SECOND, ended + SECOND))
+
+
+def note_end(folder: Path) -> None:
+    """Let the tables of a run be no older than its plan, whatever was done to the clock meanwhile."""
+    table = folder / "run.json"
+    if _time(table) < (planned := _time(folder / PLAN_NAME)) and os.access(table, os.W_OK):
+        os.utime(table, ns=(planned, planned))
+
+
+def _time(file: Path) -> int:
+    """When it was written, ns since 1970; 0 where it was not."""
+    return file.stat().st_mtime_ns if file.exists() else 0
 
 
 def _here() -> str:
@@ -117,8 +135,7 @@ def run_status(folder: Path, store: Store) -> RunStatus:
         plan = json.loads(file.read_text(encoding="utf-8"))
         listed = [(key, kind, label) for key, (kind, label) in plan["jobs"].items()]
         cells = [(_name(cell, plan["cells"]), cell["jobs"]) for cell in plan["cells"]]
-        table = folder / "run.json"
-        finished = table.exists() and table.stat().st_mtime >= file.stat().st_mtime
+        finished = _time(folder / "run.json") >= _time(file)
         started, runner = float(plan["started"]), str(plan["runner"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise StoreError(f"{file} cannot be read ({error}); run the suite again") from error

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from refbench.attackers.base import Attacker, Reconstructor
-from refbench.errors import PluginError
+from refbench.errors import CardFull, PluginError
 from refbench.gpu_use import card_is_full
 
 FILE = "batch.json"
@@ -32,7 +32,7 @@ def fit_in_memory(
         processes: that share a batch; each has at least one of it, and all the same number.
 
     Raises:
-        MemoryError: the smallest batch is too large.
+        CardFull: the smallest batch is too large.
         PluginError: `batch_parameter` names no whole number.
         Whatever `fit` raises.
     """
@@ -56,7 +56,7 @@ def fit_in_memory(
             if batch // 2 < processes or batch // 2 % processes:
                 file.unlink(missing_ok=True)  # another card may hold more
                 halved = f" (halved from {asked})" if batch < asked else ""
-                raise MemoryError(
+                raise CardFull(
                     f"the graphics card's memory is too small even for {name}: {batch}{halved}; make the network or "
                     "the slices smaller, or train on a card with more"
                 ) from error

@@ -17,7 +17,7 @@ from typing import Any
 
 from refbench import job_log
 from refbench.damage import DamagedInput, check_inputs
-from refbench.errors import InvalidOutput, NobodyLeft, RefbenchError, Unavailable
+from refbench.errors import CardFull, InvalidOutput, NobodyLeft, RefbenchError, Unavailable
 from refbench.full_disk import says_full
 from refbench.gpu_use import GpuUse, card_is_full
 from refbench.job import IN_STORE, Assignment, Job, Status
@@ -90,7 +90,11 @@ def _attempt(
         device = _take_device(assignment.device)
         run_job(assignment.job, store, scratch, assignment.plugin_files, device, report, remarks)
     except MemoryError as error:
-        return "out of memory", f"MemoryError: {error}"
+        limit = assignment.memory_gb
+        advice = "" if limit is None else f"; a job may have {limit:g} GB: raise limits.memory_gb in the suite"
+        return "out of memory", (f"MemoryError: {error}" if str(error) else "MemoryError") + advice
+    except CardFull as error:
+        return "out of memory", str(error)
     except InvalidOutput as error:
         return "invalid output", str(error)
     except (NobodyLeft, DamagedInput) as error:

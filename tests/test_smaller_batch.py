@@ -14,7 +14,7 @@ from tiny_plugins import Keep, Offset
 from toy_training import ToyAttacker, same, toy_pairs, train
 
 from refbench.attackers.base import Attacker, Reconstructor, TrainingContext
-from refbench.errors import PluginError
+from refbench.errors import CardFull, PluginError
 from refbench.gpu_use import card_is_full
 from refbench.plugin import param
 from refbench.smaller_batch import batch_notes, fit_in_memory
@@ -79,7 +79,7 @@ def test_what_fits_at_once_is_no_remark(tmp_path: Path) -> None:
 
 def test_below_one_there_is_nothing_and_the_next_try_begins_anew(tmp_path: Path) -> None:
     card, remarks = Card(0), dict[str, Any]()
-    with pytest.raises(MemoryError, match=r"too small even for batch: 1 \(halved from 12\); make the network"):
+    with pytest.raises(CardFull, match=r"too small even for batch: 1 \(halved from 12\); make the network"):
         fit_in_memory(card.fit, Fitted(), tmp_path, remarks)
     assert (card.asked, remarks["batch"]) == ([12, 6, 3, 1], {"asked": 12, "used": 1})
     assert not list(tmp_path.iterdir())
@@ -87,7 +87,7 @@ def test_below_one_there_is_nothing_and_the_next_try_begins_anew(tmp_path: Path)
 
 def test_cards_that_share_a_batch_have_one_each_at_least(tmp_path: Path) -> None:
     card = Card(1)
-    with pytest.raises(MemoryError, match=r"even for batch: 2 \(halved from 8\)"):
+    with pytest.raises(CardFull, match=r"even for batch: 2 \(halved from 8\)"):
         fit_in_memory(card.fit, Fitted(batch=8), tmp_path, {}, processes=2)
     assert card.asked == [8, 4, 2]
 

@@ -140,6 +140,7 @@ class Supervisor:
                 _signal_group(process, signal.SIGTERM)
         process.join()
         _signal_group(process, signal.SIGKILL)  # whatever it started and left
+        job_log.shorten(log)
         return killed
 
 
@@ -156,6 +157,9 @@ def _death(exit_code: int | None) -> tuple[Status, str]:
     if exit_code is not None and exit_code < 0:
         name = signal.Signals(-exit_code).name
         if name == "SIGKILL":
-            return "out of memory", "killed by the system (SIGKILL), most likely because memory was full"
-        return "crashed", f"killed by {name}"
+            return "out of memory", (
+                "killed by the system (SIGKILL), most likely because memory was full: run fewer jobs side by side with "
+                "--jobs, or hold each to limits.memory_gb in the suite"
+            )
+        return "crashed", f"killed by {name}; `refbench report` shows the end of its log"
     return "crashed", f"its process ended with exit code {exit_code} and left no result"
