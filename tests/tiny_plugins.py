@@ -189,6 +189,7 @@ class Walk(Offset):
 
     steps: int = param(30, "how many", ge=1)
     step_seconds: float = param(0.02, "how long each takes", unit="s")
+    ballast: int = param(0, "what every step adds to the checkpoint", unit="bytes")
 
     def fit(self, train: SlicePairs, validation: SlicePairs, context: TrainingContext) -> Reconstructor:
         log("turn")
@@ -198,7 +199,7 @@ class Walk(Offset):
             time.sleep(self.step_seconds)
             place = 0.9 * place + np.random.default_rng([context.seed, step]).normal()
             beside = checkpoint.with_suffix(".new")
-            beside.write_text(json.dumps([step, place]))
+            beside.write_text(json.dumps([step, place]) + " " * self.ballast * step)
             beside.replace(checkpoint)
             context.report(step, self.steps, {"loss": 1 / step})
         return Keep(place / 100)
