@@ -35,6 +35,7 @@ from refbench.commands.common import (
     FAILURES,
     INTERRUPTED,
     OK,
+    JobsOption,
     RegionOption,
     RunsArgument,
     SiteOption,
@@ -80,7 +81,7 @@ def root(version: Annotated[bool, typer.Option("--version", help="Print the vers
 def run(
     suite: SuiteArgument,
     store: StoreOption = None,
-    jobs: Annotated[Optional[int], typer.Option(min=1, help="Jobs side by side [default: one per core]")] = None,  # noqa: UP045
+    jobs: JobsOption = None,
     engine: Annotated[
         Optional[str],  # noqa: UP045
         typer.Option(
