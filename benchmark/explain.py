@@ -43,7 +43,7 @@ def explain(plan: Plan, store: Store) -> list[Reason]:
         elif job.key not in waiting and job.key in dropped:
             reasons.append(Reason(job, "cached", "dropped, and nobody needs it"))
         elif failure and failure["status"] in LASTING:
-            reasons.append(Reason(job, "kept", f"{failure['status']}: {failure['error']} (again with --retry)"))
+            reasons.append(Reason(job, "kept", f"{failure['status']}: {failure['error']} (again with --retry failed)"))
         elif failure:
             reasons.append(Reason(job, "run", f"{failure['status']} last time: {failure['error']}"))
         elif job.key in dropped:

@@ -72,7 +72,7 @@ def execute(
         progress: hears what happens.
         engine: where jobs run; this machine if not given, whatever the suite says.
         resume: what is done about jobs that have ended before, and which ones are done.
-        slots: jobs side by side on this machine; the number of cores if not given.
+        slots: jobs side by side on this machine; if not given one per core, or as many as have room in memory.
         parts: subject to part, in place of the suite's own split.
 
     Raises:
