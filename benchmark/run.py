@@ -17,6 +17,7 @@ from refbench.errors import StoreError
 from refbench.lock_file import going_on, write_lock
 from refbench.plan import Plan, build_plan
 from refbench.provenance import environment
+from refbench.records import read_records
 from refbench.results import Run, run_folder, write_results
 from refbench.resume import GO_ON, FailFast, FirstFailure, Resume, forget_failures
 from refbench.run_status import write_plan
@@ -107,11 +108,11 @@ def execute(
                 plan = run.rounds(plan, made, progress)
             except FirstFailure:
                 plan = run.plan(plan.cohort)
-        tables = write_results(plan, store, _about(plan, engine, started))
-        write_lock(plan, store, run.folder, ended=True)
+        records = read_records(plan, store)
+        tables = write_results(plan, store, records, _about(plan, engine, started))
+        write_lock(plan, store, run.folder, records.ended.values())
     jobs = list(plan.jobs())
-    keys = dict.fromkeys(job.key for job in jobs)
-    failures = [record for key in keys if (record := store.failure(key))]
+    keys, failures = {job.key for job in jobs}, list(records.failures.values())
     found = [what for key, what in store.damaged().items() if key in keys and what != before.get(key)]
     return Outcome(tables, len(jobs), cached, failures, [f"{what['label']}: {what['what']}" for what in found])
 
