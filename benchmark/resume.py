@@ -51,8 +51,9 @@ class Resume:
             return False
         chosen, needed, changed = self.only.fitting(plan), self.only.needed(plan), False
         kept = (*LASTING, *LOST) if self.retry is Retry.NONE else LASTING
+        failed = store.failed()
         for job in plan.jobs():
-            record = store.failure(job.key)
+            record = store.failure(job.key) if job.key in failed else None
             asked = (self.retry is Retry.FAILED and job.key in needed) or (self.redo and job.key in chosen)
             if record and store.replacing(job.key) and not asked:
                 store.keep(job.key)  # doing it again has failed: what it should have replaced stands
@@ -72,10 +73,10 @@ class Resume:
 
 def forget_failures(plan: Plan, store: Store, which: Collection[Status]) -> None:
     """Let jobs be tried again that ended so."""
-    for job in plan.jobs():
-        record = store.failure(job.key)
+    for key in store.failed().intersection(job.key for job in plan.jobs()):
+        record = store.failure(key)
         if record and record["status"] in which:
-            store.forget_failure(job.key)
+            store.forget_failure(key)
 
 
 GO_ON = Resume()
