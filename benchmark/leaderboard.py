@@ -113,9 +113,7 @@ def build_leaderboard(runs: Sequence[Run], view: View) -> Leaderboard:
     _known("this leaderboard", "site", view.sites, scores["site"])
     sites = tuple(sorted(set(view.sites or scores["site"].unique())))
     regions = tuple(dict.fromkeys([view.region, *(r for r in ("changed",) if r in scores["region"].unique())]))
-    populations = [
-        per_subject(_within(one, regions, {*metrics, view.by}, sites), SERIES) for one in merged.populations
-    ]
+    populations = [per_subject(_within(one, regions, {*metrics, view.by}, sites), SERIES) for one in merged.populations]
     cells, subjects = merged.cells, merged.subjects
     subjects = subjects[subjects["site"].isin(sites)] if view.sites else subjects
     ranked = _strongest_first(cells, populations, view)

@@ -21,6 +21,7 @@ from rich.progress import Progress as Bars
 from rich.text import Text
 
 from refbench.job import Job
+from refbench.smaller_batch import batch_notes
 from refbench.suite import Suite
 
 if TYPE_CHECKING:
@@ -106,6 +107,8 @@ class ConsoleProgress(_OnTerminal):
         elif time.monotonic() - self._last_line > LINE_SECONDS or done + 1 == jobs:
             self._last_line = time.monotonic()
             self._print(f"  {name}: {done + 1}/{jobs}")
+        for note in batch_notes([(job.label, record)]):
+            self.console.print(f"  ! {note}", markup=False, highlight=False, soft_wrap=True)
         if record["status"] not in ("ok", "blocked", "cancelled"):
             what = (record["status"], record["error"])
             if what not in self._said:  # the summary at the end counts those that failed alike

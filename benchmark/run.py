@@ -17,10 +17,11 @@ from refbench.errors import StoreError
 from refbench.lock_file import going_on, write_lock
 from refbench.plan import Plan, build_plan
 from refbench.provenance import environment
-from refbench.records import read_records
+from refbench.records import Records, read_records
 from refbench.results import Run, run_folder, write_results
 from refbench.resume import GO_ON, FailFast, FirstFailure, Resume, forget_failures
-from refbench.run_status import write_plan
+from refbench.run_status import note_end, write_plan
+from refbench.smaller_batch import batch_notes
 from refbench.split_options import Part
 from refbench.store import Store
 from refbench.suite import Suite
@@ -83,7 +84,7 @@ def execute(
         EngineError: the machines that jobs should run on cannot be had.
         KeyboardInterrupt: stopped by the user; what has finished is kept.
     """
-    started = time.time()
+    started, began = time.time(), time.monotonic()
     store.sweep()
     run = _Execution(suite, store, run_folder(suite, store), resume, started)
     with going_on(store, run.folder.name):
@@ -109,8 +110,9 @@ def execute(
             except FirstFailure:
                 plan = run.plan(plan.cohort)
         records = read_records(plan, store)
-        tables = write_results(plan, store, records, _about(plan, engine, started))
+        tables = write_results(plan, store, records, _about(plan, records, engine, started, began))
         write_lock(plan, store, run.folder, records.ended.values())
+        note_end(run.folder, store)
     jobs = list(plan.jobs())
     keys, failures = {job.key for job in jobs}, list(records.failures.values())
     found = [what for key, what in store.damaged().items() if key in keys and what != before.get(key)]
@@ -161,19 +163,20 @@ class _Execution:
         return plan
 
 
-def _about(plan: Plan, engine: EngineOptions, started: float) -> dict[str, Any]:
-    """What `run.json` says beside the split."""
+def _about(plan: Plan, records: Records, engine: EngineOptions, started: float, began: float) -> dict[str, Any]:
+    """What `run.json` says beside the split; `started` by the clock, `began` by one that nobody sets."""
     suite = plan.suite
+    trainings = [(cell.train.label, records.ended.get(cell.train.key)) for cell in plan.cells]
     return {
         "suite": suite.name,
         "description": suite.file.description,
         "started": started,
-        "seconds": time.time() - started,
+        "seconds": time.monotonic() - began,
         "dataset": suite.dataset.label,
         "slices": suite.file.slices.model_dump(mode="json"),
         "selection": {"metric": suite.judge.label, "region": suite.file.selection.region},
         "training": suite.file.training.model_dump(mode="json"),
         "engine": {engine.name: engine.written()},
         "environment": environment(),
-        "notes": list(plan.notes),
+        "notes": [*plan.notes, *batch_notes(trainings)],
     }

@@ -98,7 +98,16 @@ def is_announced(folder: Path) -> bool:
 
 
 def _write(folder: Path, started: float, runner: str, content: dict[str, Any]) -> None:
-    write_atomically(folder / PLAN_NAME, json.dumps({"started": started, "runner": runner, **content}))
+    plan = {"started": started, "runner": runner, "finished": False, **content}
+    write_atomically(folder / PLAN_NAME, json.dumps(plan))
+
+
+def note_end(folder: Path, store: Store) -> None:
+    """Say that the tables of a run are those of its plan."""
+    if store.writable:
+        file = folder / PLAN_NAME
+        plan = json.loads(file.read_text(encoding="utf-8"))
+        write_atomically(file, json.dumps({**plan, "finished": True}))
 
 
 def _here() -> str:
@@ -117,9 +126,7 @@ def run_status(folder: Path, store: Store) -> RunStatus:
         plan = json.loads(file.read_text(encoding="utf-8"))
         listed = [(key, kind, label) for key, (kind, label) in plan["jobs"].items()]
         cells = [(_name(cell, plan["cells"]), cell["jobs"]) for cell in plan["cells"]]
-        table = folder / "run.json"
-        finished = table.exists() and table.stat().st_mtime >= file.stat().st_mtime
-        started, runner = float(plan["started"]), str(plan["runner"])
+        started, runner, finished = float(plan["started"]), str(plan["runner"]), bool(plan["finished"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise StoreError(f"{file} cannot be read ({error}); run the suite again") from error
     jobs = _job_states(listed, store)

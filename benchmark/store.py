@@ -31,7 +31,7 @@ from typing import Any
 from refbench.checksums import JOB, RECORD, file_sums, sealed
 from refbench.errors import RefbenchError, StoreError
 from refbench.fingerprint import digest, file_digest
-from refbench.holding import holding, is_held
+from refbench.holding import clear, holding, is_held
 from refbench.job import Job
 
 DAMAGE = "damage.json"
@@ -255,13 +255,12 @@ class Store:
         self._failure_file(key).unlink(missing_ok=True)
 
     def sweep(self) -> None:
-        """Remove what jobs left in scratch that were killed in the moment after they had finished."""
+        """Remove locks whose holders were killed, and what jobs left that were killed after they had finished."""
         for path in (self.root / "scratch").iterdir() if self.writable else ():
-            if self.has(path.stem):
-                if path.is_dir():
-                    shutil.rmtree(path, ignore_errors=True)
-                else:
-                    path.unlink(missing_ok=True)
+            if path.suffix == ".lock":
+                clear(path)
+            elif self.has(path.stem):
+                shutil.rmtree(path, ignore_errors=True)
 
     @contextmanager
     def lock(self, key: str) -> Iterator[None]:

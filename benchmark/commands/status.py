@@ -53,8 +53,8 @@ def status_lines(found: RunStatus, now: float) -> list[str]:
     lines.append(f"{'jobs':12}" + "".join(f"{state:>9}" for state in STATES))
     lines += [f"{kind:12}" + "".join(f"{counts[kind, state] or '':>9}" for state in STATES) for kind in kinds]
     active = [job for job in found.jobs if job.state == "running"]
-    lines += _listed("running:", [f"  {job.label}: {_progress(job)}, {duration(now - job.note.get('started', now))}"
-                                  for job in active])  # fmt: skip
+    since = {job.key: max(0.0, now - job.note.get("started", now)) for job in active}  # clocks are set, too
+    lines += _listed("running:", [f"  {job.label}: {_progress(job)}, {duration(since[job.key])}" for job in active])
     alike: dict[str, list[str]] = {}
     for job in found.jobs:
         if job.state == "failed" and job.note["status"] != "blocked":
