@@ -35,6 +35,7 @@ from refbench.commands.common import (
     FAILURES,
     INTERRUPTED,
     OK,
+    JobsOption,
     RegionOption,
     RunsArgument,
     SiteOption,
@@ -46,6 +47,7 @@ from refbench.commands.common import (
 )
 from refbench.errors import RefbenchError, SuiteError
 from refbench.full_disk import says_full
+from refbench.job import Retry
 from refbench.registry import KINDS, Registry, closest
 from refbench.store import Store, default_store
 
@@ -80,14 +82,19 @@ def root(version: Annotated[bool, typer.Option("--version", help="Print the vers
 def run(
     suite: SuiteArgument,
     store: StoreOption = None,
-    jobs: Annotated[Optional[int], typer.Option(min=1, help="Jobs side by side [default: one per core]")] = None,  # noqa: UP045
+    jobs: JobsOption = None,
     engine: Annotated[
         Optional[str],  # noqa: UP045
         typer.Option(
             help="Where jobs run, by name or with options as in a suite: local, slurm, dask [default: the suite's]"
         ),
     ] = None,
-    retry: Annotated[bool, typer.Option("--retry", help="Try failed jobs again, too.")] = False,
+    retry: Annotated[
+        Retry,
+        typer.Option(
+            help="Try again what was lost to a crash, time or memory; what failed by itself, too; or nothing."
+        ),
+    ] = Retry.LOST,
     only: Annotated[
         Optional[list[str]],  # noqa: UP045
         typer.Option(help="Run only these, and what they need: anonymizer=, attacker=, subject= or kind= a name, or *"),
@@ -108,7 +115,7 @@ def run(
 
         refbench run demo
         refbench run my_suite.yaml --jobs 4
-        refbench run my_suite.yaml --only "anonymizer=blur*" --retry
+        refbench run my_suite.yaml --only "anonymizer=blur*" --retry failed
     """
     from refbench.engines.choose import chosen_engine
     from refbench.only import Only
@@ -122,7 +129,7 @@ def run(
     resume = Resume(retry, redo, whole, Only.parse(only or ()), fail_fast)
     place = Store(store or default_store())
     if detach:
-        _detach(chosen, place, where)
+        _detach(chosen, place, where, retry)
         return
     progress = ConsoleProgress(output)
     try:
@@ -167,7 +174,7 @@ def demo(store: StoreOption = None) -> None:
     report.report("demo", store=store)
 
 
-def _detach(suite: Suite, store: Store, engine: EngineOptions) -> None:
+def _detach(suite: Suite, store: Store, engine: EngineOptions, retry: Retry) -> None:
     if engine.name != "slurm":
         _refuse("--detach hands in the run to SLURM: name that engine, too, by --engine slurm or in the suite")
     from refbench.engines.choose import needs
@@ -175,7 +182,8 @@ def _detach(suite: Suite, store: Store, engine: EngineOptions) -> None:
     from refbench.engines.slurm_submission import task_name
 
     needs("submitit", engine.name)
-    number, run = detach(suite, store, engine.slurm, [word for word in sys.argv[1:] if word != "--detach"])
+    arguments = [word for word in sys.argv[1:] if word != "--detach"]
+    number, run = detach(suite, store, engine.slurm, arguments, retry)
     output.print(Text(f"handed in as SLURM job {number}"))
     output.print(Text(f"where it stands: refbench status {run}"), soft_wrap=True)
     output.print(Text(f"to end it and all its tasks: scancel --name={task_name(store)}"), soft_wrap=True)
@@ -191,7 +199,7 @@ def _print_failures(failures: list[dict[str, Any]]) -> None:
     for (how, error), labels in list(alike.items())[:10]:
         more = f" and {len(labels) - 1} more" if len(labels) > 1 else ""
         errors.print(Text(f"  ✗ {labels[0]}{more}: {how}: {error}"), soft_wrap=True)
-    errors.print("What finished is kept and in the tables; `--retry` tries the failed jobs again.")
+    errors.print("What finished is kept and in the tables; `--retry failed` tries the failed jobs again.")
 
 
 @app.command(rich_help_panel=READ)

@@ -17,6 +17,7 @@ from refbench.errors import StoreError
 from refbench.lock_file import going_on, write_lock
 from refbench.plan import Plan, build_plan
 from refbench.provenance import environment
+from refbench.records import Records, read_records
 from refbench.results import Run, run_folder, write_results
 from refbench.resume import GO_ON, FailFast, FirstFailure, Resume, forget_failures
 from refbench.run_status import note_end, write_plan
@@ -73,7 +74,7 @@ def execute(
         progress: hears what happens.
         engine: where jobs run; this machine if not given, whatever the suite says.
         resume: what is done about jobs that have ended before, and which ones are done.
-        slots: jobs side by side on this machine; the number of cores if not given.
+        slots: jobs side by side on this machine; if not given one per core, or as many as have room in memory.
         parts: subject to part, in place of the suite's own split.
 
     Raises:
@@ -108,12 +109,12 @@ def execute(
                 plan = run.rounds(plan, made, progress)
             except FirstFailure:
                 plan = run.plan(plan.cohort)
-        tables = write_results(plan, store, _about(plan, store, engine, started, began))
-        note_end(run.folder)
-        write_lock(plan, store, run.folder, ended=True)
+        records = read_records(plan, store)
+        tables = write_results(plan, store, records, _about(plan, records, engine, started, began))
+        write_lock(plan, store, run.folder, records.ended.values())
+        note_end(run.folder, store)
     jobs = list(plan.jobs())
-    keys = dict.fromkeys(job.key for job in jobs)
-    failures = [record for key in keys if (record := store.failure(key))]
+    keys, failures = {job.key for job in jobs}, list(records.failures.values())
     found = [what for key, what in store.damaged().items() if key in keys and what != before.get(key)]
     return Outcome(tables, len(jobs), cached, failures, [f"{what['label']}: {what['what']}" for what in found])
 
@@ -162,10 +163,10 @@ class _Execution:
         return plan
 
 
-def _about(plan: Plan, store: Store, engine: EngineOptions, started: float, began: float) -> dict[str, Any]:
+def _about(plan: Plan, records: Records, engine: EngineOptions, started: float, began: float) -> dict[str, Any]:
     """What `run.json` says beside the split; `started` by the clock, `began` by one that nobody sets."""
     suite = plan.suite
-    trainings = [(cell.train.label, store.record(cell.train.key)) for cell in plan.cells]
+    trainings = [(cell.train.label, records.ended.get(cell.train.key)) for cell in plan.cells]
     return {
         "suite": suite.name,
         "description": suite.file.description,

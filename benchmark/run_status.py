@@ -22,9 +22,6 @@ from refbench.store import Store, write_atomically
 from refbench.suite import Suite
 
 PLAN_NAME = "plan.json"
-SECOND = 10**9
-"""In ns; some disks count nothing smaller."""
-
 State = Literal["done", "running", "waiting", "failed"]
 STATES: tuple[State, ...] = ("done", "running", "waiting", "failed")
 
@@ -101,22 +98,16 @@ def is_announced(folder: Path) -> bool:
 
 
 def _write(folder: Path, started: float, runner: str, content: dict[str, Any]) -> None:
-    file = folder / PLAN_NAME
-    write_atomically(file, json.dumps({"started": started, "runner": runner, **content}))
-    if _time(file) <= (ended := _time(folder / "run.json")):  # the clock was set back since
-        os.utime(file, ns=(ended + SECOND, ended + SECOND))
+    plan = {"started": started, "runner": runner, "finished": False, **content}
+    write_atomically(folder / PLAN_NAME, json.dumps(plan))
 
 
-def note_end(folder: Path) -> None:
-    """Let the tables of a run be no older than its plan, whatever was done to the clock meanwhile."""
-    table = folder / "run.json"
-    if _time(table) < (planned := _time(folder / PLAN_NAME)) and os.access(table, os.W_OK):
-        os.utime(table, ns=(planned, planned))
-
-
-def _time(file: Path) -> int:
-    """When it was written, ns since 1970; 0 where it was not."""
-    return file.stat().st_mtime_ns if file.exists() else 0
+def note_end(folder: Path, store: Store) -> None:
+    """Say that the tables of a run are those of its plan."""
+    if store.writable:
+        file = folder / PLAN_NAME
+        plan = json.loads(file.read_text(encoding="utf-8"))
+        write_atomically(file, json.dumps({**plan, "finished": True}))
 
 
 def _here() -> str:
@@ -135,8 +126,7 @@ def run_status(folder: Path, store: Store) -> RunStatus:
         plan = json.loads(file.read_text(encoding="utf-8"))
         listed = [(key, kind, label) for key, (kind, label) in plan["jobs"].items()]
         cells = [(_name(cell, plan["cells"]), cell["jobs"]) for cell in plan["cells"]]
-        finished = _time(folder / "run.json") >= _time(file)
-        started, runner = float(plan["started"]), str(plan["runner"])
+        started, runner, finished = float(plan["started"]), str(plan["runner"]), bool(plan["finished"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise StoreError(f"{file} cannot be read ({error}); run the suite again") from error
     jobs = _job_states(listed, store)

@@ -96,7 +96,7 @@ class Store:
 
     def folder(self, key: str) -> Path:
         """Where the result of a job is, or will be."""
-        return self.root / "objects" / key[:2] / key
+        return self.root / f"objects/{key[:2]}/{key}"
 
     def scratch(self, key: str) -> Path:
         """Where a running job keeps what must survive a kill."""
@@ -162,7 +162,7 @@ class Store:
         self._replace_mark(key).unlink(missing_ok=True)
 
     def _replace_mark(self, key: str) -> Path:
-        return self.root / "replace" / key
+        return self.root / f"replace/{key}"
 
     def record(self, key: str) -> dict[str, Any] | None:
         """The same, and of a job whose result was dropped how it once ended."""
@@ -174,14 +174,10 @@ class Store:
 
     def dropped_folder(self, key: str) -> Path:
         """Where records of a job lie whose result was dropped."""
-        return self.root / "dropped" / key[:2] / key
-
-    def dropped(self, key: str) -> bool:
-        """Whether this job ended well and its result was given up."""
-        return (self.dropped_folder(key) / RECORD).exists()
+        return self.root / f"dropped/{key[:2]}/{key}"
 
     def _failure_file(self, key: str) -> Path:
-        return self.root / "failures" / key[:2] / f"{key}.json"
+        return self.root / f"failures/{key[:2]}/{key}.json"
 
     def _read(self, path: Path) -> dict[str, Any] | None:
         try:

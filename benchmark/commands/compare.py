@@ -11,7 +11,7 @@ import typer
 from rich.text import Text
 
 from refbench import completion
-from refbench.commands.common import INTERRUPTED, RegionOption, StoreOption, SuiteArgument, errors, output
+from refbench.commands.common import INTERRUPTED, JobsOption, RegionOption, StoreOption, SuiteArgument, errors, output
 from refbench.errors import RefbenchError, SuiteError
 from refbench.registry import closest
 from refbench.store import Store, default_store
@@ -88,7 +88,7 @@ def gate(
         bool, typer.Option("--github", help="Append the summary to the file that $GITHUB_STEP_SUMMARY names.")
     ] = False,
     format: FormatOption = "table",  # noqa: A002
-    jobs: Annotated[Optional[int], typer.Option(min=1, help="Jobs side by side [default: one per core]")] = None,  # noqa: UP045
+    jobs: JobsOption = None,
 ) -> None:
     """Run a suite and compare it with a committed baseline, for continuous integration.
 
