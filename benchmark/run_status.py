@@ -142,7 +142,8 @@ def run_status(folder: Path, store: Store) -> RunStatus:
         plan = json.loads(file.read_text(encoding="utf-8"))
         listed = [(key, kind, label) for key, (kind, label, *_) in plan["jobs"].items()]
         every, side_by_side, where = read_items(plan), dict(plan["at_once"]), plan["device"]
-        cells = [(_name(cell, plan["cells"]), cell["jobs"]) for cell in plan["cells"]]
+        several = len({cell["seed"] for cell in plan["cells"]}) > 1
+        cells = [(_name(cell, with_seed=several), cell["jobs"]) for cell in plan["cells"]]
         table = folder / "run.json"
         finished = table.exists() and table.stat().st_mtime >= file.stat().st_mtime
         started, runner = float(plan["started"]), str(plan["runner"])
@@ -170,13 +171,14 @@ def beat_of(note: Mapping[str, Any], now: float) -> Beat:
 
 
 def _job_states(listed: Sequence[tuple[str, str, str]], store: Store) -> list[JobState]:
+    done = frozenset(store.keys()) - store.replaced()
     failed, dropped = store.failed(), frozenset(store.dropped_keys())
     held = {path.stem for path in (store.root / "scratch").glob("*.lock")}
     states = []
     for key, kind, label in listed:
         state: State = "waiting"
         note = None
-        if store.has(key):
+        if key in done:
             state = "done"
         elif key in held and (note := running(store, key)) is not None:
             state = "running"
@@ -197,6 +199,5 @@ def _cell_state(name: str, jobs: Sequence[JobState]) -> CellState:
     return CellState(name, "running" if any(job.state == "running" for job in jobs) else "waiting")
 
 
-def _name(cell: dict[str, Any], cells: Sequence[dict[str, Any]]) -> str:
-    seeds = {other["seed"] for other in cells}
-    return f"{cell['anonymizer']} × {cell['attacker']}" + (f" seed {cell['seed']}" if len(seeds) > 1 else "")
+def _name(cell: dict[str, Any], *, with_seed: bool) -> str:
+    return f"{cell['anonymizer']} × {cell['attacker']}" + (f" seed {cell['seed']}" if with_seed else "")

@@ -60,8 +60,8 @@ def status_lines(found: RunStatus, now: float) -> list[str]:
     lines += _listed("failed:", _grouped((job.label, f"{job.note['status']}: {job.note['error']}") for job in bad))
     lost = (cell for cell in found.cells if cell.state == "failed")
     lines += _listed("failed cells:", _grouped((cell.name, cell.why) for cell in lost))
-    if found.left.seconds and not found.finished:
-        lines.append(f"time: {found.left}" + ("" if found.attended else ", once somebody goes on"))
+    if (left := str(found.left)) and not found.finished:
+        lines.append(f"time: {left}{'' if found.attended else ', once somebody goes on'}")
     if found.finished:
         lines.append(f"next: refbench leaderboard {found.name}")
     return lines
