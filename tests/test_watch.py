@@ -16,6 +16,8 @@ import pytest
 from conftest import Workplace
 from rich.console import Console
 
+from refbench.cli import main
+from refbench.engines import choose, slurm_runner
 from refbench.engines.base import Place
 from refbench.errors import SuiteError
 from refbench.forecast.alike import Group, Item
@@ -229,6 +231,23 @@ def test_ctrl_c_is_told_too(workplace: Workplace, monkeypatch: pytest.MonkeyPatc
     assert json.loads((workplace.folder / "told.json").read_text())["status"] == "stopped"
     last = events(workplace.run_folder() / EVENTS)[-1]
     assert (last["event"], last["status"]) == ("run_ended", "stopped")
+
+
+def test_a_detached_runner_takes_the_command_along(workplace: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:
+    handed_in: list[list[str]] = []
+    monkeypatch.setattr(choose, "needs", lambda package, engine: None)
+    monkeypatch.setattr(
+        slurm_runner, "detach", lambda suite, store, options, words: handed_in.append(list(words)) or ("1", "a-run")
+    )
+    monkeypatch.setenv("REFBENCH_NOTIFY", "tell 'my lab'")
+    command = ["run", str(workplace.suite("")), "--engine", "slurm", "--store", str(workplace.folder / "store")]
+    for more in ([], ["--notify", "other"], ["--notify=other"]):
+        monkeypatch.setattr("sys.argv", ["refbench", *command, "--detach", *more])
+        with pytest.raises(SystemExit) as left:
+            main()
+        assert not left.value.code
+    asked = [words[len(command) :] for words in handed_in]
+    assert asked == [["--notify", "tell 'my lab'"], ["--notify", "other"], ["--notify=other"]]
 
 
 def notice(folder: Path) -> Notice:
