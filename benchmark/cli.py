@@ -48,6 +48,7 @@ from refbench.commands.common import (
 )
 from refbench.errors import RefbenchError, SuiteError
 from refbench.full_disk import says_full
+from refbench.job import Retry
 from refbench.registry import KINDS, Registry, closest
 from refbench.store import Store, default_store
 
@@ -86,7 +87,12 @@ def run(
     store: StoreOption = None,
     jobs: JobsOption = None,
     engine: EngineOption = None,
-    retry: Annotated[bool, typer.Option("--retry", help="Try failed jobs again, too.")] = False,
+    retry: Annotated[
+        Retry,
+        typer.Option(
+            help="Try again what was lost to a crash, time or memory; what failed by itself, too; or nothing."
+        ),
+    ] = Retry.LOST,
     only: Annotated[
         Optional[list[str]],  # noqa: UP045
         typer.Option(help="Run only these, and what they need: anonymizer=, attacker=, subject= or kind= a name, or *"),
@@ -115,7 +121,7 @@ def run(
 
         refbench run demo
         refbench run my_suite.yaml --jobs 4
-        refbench run my_suite.yaml --only "anonymizer=blur*" --retry
+        refbench run my_suite.yaml --only "anonymizer=blur*" --retry failed
     """
     from refbench.engines.choose import chosen_engine
     from refbench.only import Only
@@ -131,7 +137,7 @@ def run(
     place = Store(store or default_store())
     words = parse(notify)
     if detach:
-        _detach(chosen, place, where, notify)
+        _detach(chosen, place, where, retry, notify)
         return
     folder = run_folder(chosen, place)
     notice = Notice(folder.name, chosen.name, folder, place.root, Tally())
@@ -196,7 +202,7 @@ def demo(store: StoreOption = None) -> None:
     report.report("demo", store=store)
 
 
-def _detach(suite: Suite, store: Store, engine: EngineOptions, notify: str | None) -> None:
+def _detach(suite: Suite, store: Store, engine: EngineOptions, retry: Retry, notify: str | None) -> None:
     if engine.name != "slurm":
         _refuse("--detach hands in the run to SLURM: name that engine, too, by --engine slurm or in the suite")
     from refbench.engines.choose import needs
@@ -207,7 +213,7 @@ def _detach(suite: Suite, store: Store, engine: EngineOptions, notify: str | Non
     words = [word for word in sys.argv[1:] if word != "--detach"]
     if notify is not None and not any(word.startswith("--notify") for word in words):
         words += ["--notify", notify]  # a task need not have our environment
-    number, run = detach(suite, store, engine.slurm, words)
+    number, run = detach(suite, store, engine.slurm, words, retry)
     output.print(Text(f"handed in as SLURM job {number}"))
     output.print(Text(f"where it stands: refbench status {run}"), soft_wrap=True)
     output.print(Text(f"to end it and all its tasks: scancel --name={task_name(store)}"), soft_wrap=True)
@@ -223,7 +229,7 @@ def _print_failures(failures: list[dict[str, Any]]) -> None:
     for (how, error), labels in list(alike.items())[:10]:
         more = f" and {len(labels) - 1} more" if len(labels) > 1 else ""
         errors.print(Text(f"  ✗ {labels[0]}{more}: {how}: {error}"), soft_wrap=True)
-    errors.print("What finished is kept and in the tables; `--retry` tries the failed jobs again.")
+    errors.print("What finished is kept and in the tables; `--retry failed` tries the failed jobs again.")
 
 
 @app.command(rich_help_panel=READ)

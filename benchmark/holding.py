@@ -36,6 +36,17 @@ def holding(path: Path, *, shared: bool = False) -> Iterator[None]:
             return
 
 
+def clear(path: Path) -> None:
+    """Remove a lock whose holder was killed; one that is held stays."""
+    try:
+        with path.open("r+") as stream:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.fstat(stream.fileno()).st_ino == path.stat().st_ino:  # else it is somebody else's by now
+                path.unlink()
+    except (FileNotFoundError, BlockingIOError):
+        pass
+
+
 def is_held(path: Path) -> bool:
     """Whether a living process holds this lock now, alone or with others."""
     try:

@@ -18,9 +18,11 @@ from refbench.forecast.estimate import outlook_of
 from refbench.lock_file import going_on, write_lock
 from refbench.plan import Plan, build_plan
 from refbench.provenance import environment
+from refbench.records import Records, read_records
 from refbench.results import Run, run_folder, write_results
 from refbench.resume import GO_ON, FailFast, FirstFailure, Resume, forget_failures
-from refbench.run_status import write_plan
+from refbench.run_status import note_end, write_plan
+from refbench.smaller_batch import batch_notes
 from refbench.split_options import Part
 from refbench.store import Store
 from refbench.suite import Suite
@@ -65,7 +67,7 @@ def execute(
         progress: hears what happens.
         engine: where jobs run; this machine if not given, whatever the suite says.
         resume: what is done about jobs that have ended before, and which ones are done.
-        slots: jobs side by side on this machine; the number of cores if not given.
+        slots: jobs side by side on this machine; if not given one per core, or as many as have room in memory.
         parts: subject to part, in place of the suite's own split.
 
     Raises:
@@ -75,7 +77,7 @@ def execute(
         EngineError: the machines that jobs should run on cannot be had.
         KeyboardInterrupt: stopped by the user; what has finished is kept.
     """
-    started = time.time()
+    started, began = time.time(), time.monotonic()
     store.sweep()
     folder = run_folder(suite, store)
     events = EventLog(folder, engine.name, silent=not store.writable)
@@ -104,11 +106,12 @@ def execute(
                 plan = run.rounds(plan, made, progress)
             except FirstFailure:
                 plan = run.plan(plan.cohort)
-        tables = write_results(plan, store, _about(plan, engine, started))
-        write_lock(plan, store, run.folder, ended=True)
+        records = read_records(plan, store)
+        tables = write_results(plan, store, records, _about(plan, records, engine, started, began))
+        write_lock(plan, store, run.folder, records.ended.values())
+        note_end(run.folder, store)
         jobs = list(plan.jobs())
-        keys = dict.fromkeys(job.key for job in jobs)
-        failures = [record for key in keys if (record := store.failure(key))]
+        keys, failures = {job.key for job in jobs}, list(records.failures.values())
         events.failures = len(failures)
     found = [what for key, what in store.damaged().items() if key in keys and what != before.get(key)]
     return Outcome(tables, len(jobs), cached, failures, [f"{what['label']}: {what['what']}" for what in found])
@@ -169,19 +172,20 @@ class _Execution:
         return found
 
 
-def _about(plan: Plan, engine: EngineOptions, started: float) -> dict[str, Any]:
-    """What `run.json` says beside the split."""
+def _about(plan: Plan, records: Records, engine: EngineOptions, started: float, began: float) -> dict[str, Any]:
+    """What `run.json` says beside the split; `started` by the clock, `began` by one that nobody sets."""
     suite = plan.suite
+    trainings = [(cell.train.label, records.ended.get(cell.train.key)) for cell in plan.cells]
     return {
         "suite": suite.name,
         "description": suite.file.description,
         "started": started,
-        "seconds": time.time() - started,
+        "seconds": time.monotonic() - began,
         "dataset": suite.dataset.label,
         "slices": suite.file.slices.model_dump(mode="json"),
         "selection": {"metric": suite.judge.label, "region": suite.file.selection.region},
         "training": suite.file.training.model_dump(mode="json"),
         "engine": {engine.name: engine.written()},
         "environment": environment(),
-        "notes": list(plan.notes),
+        "notes": [*plan.notes, *batch_notes(trainings)],
     }

@@ -79,7 +79,7 @@ def write_plan(plan: Plan, store: Store, started: float, engine: EngineOptions, 
         store: where.
         started: when the runner began, seconds since 1970.
         engine: where jobs run.
-        slots: jobs side by side on this machine; the number of cores if not given.
+        slots: jobs side by side on this machine; as many as have room if not given.
     """
     if not store.writable:
         return
@@ -123,7 +123,16 @@ def is_announced(folder: Path) -> bool:
 
 
 def _write(folder: Path, started: float, runner: str, content: dict[str, Any]) -> None:
-    write_atomically(folder / PLAN_NAME, json.dumps({"started": started, "runner": runner, **content}))
+    plan = {"started": started, "runner": runner, "finished": False, **content}
+    write_atomically(folder / PLAN_NAME, json.dumps(plan))
+
+
+def note_end(folder: Path, store: Store) -> None:
+    """Say that the tables of a run are those of its plan."""
+    if store.writable:
+        file = folder / PLAN_NAME
+        plan = json.loads(file.read_text(encoding="utf-8"))
+        write_atomically(file, json.dumps({**plan, "finished": True}))
 
 
 def _here() -> str:
@@ -144,9 +153,7 @@ def run_status(folder: Path, store: Store) -> RunStatus:
         every, side_by_side, where = read_items(plan), dict(plan["at_once"]), plan["device"]
         several = len({cell["seed"] for cell in plan["cells"]}) > 1
         cells = [(_name(cell, with_seed=several), cell["jobs"]) for cell in plan["cells"]]
-        table = folder / "run.json"
-        finished = table.exists() and table.stat().st_mtime >= file.stat().st_mtime
-        started, runner = float(plan["started"]), str(plan["runner"])
+        started, runner, finished = float(plan["started"]), str(plan["runner"]), bool(plan["finished"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise StoreError(f"{file} cannot be read ({error}); run the suite again") from error
     jobs = _job_states(listed, store)

@@ -32,7 +32,10 @@ StoreOption = Annotated[
     Optional[Path],  # noqa: UP045
     typer.Option("--store", help="Folder of results [default: $REFBENCH_STORE, else .refbench]", show_default=False),
 ]
-JobsOption = Annotated[Optional[int], typer.Option(min=1, help="Jobs side by side [default: one per core]")]  # noqa: UP045
+JobsOption = Annotated[
+    Optional[int],  # noqa: UP045
+    typer.Option(min=1, help="Jobs side by side [default: one per core, or as many as have room in memory]"),
+]
 EngineOption = Annotated[
     Optional[str],  # noqa: UP045
     typer.Option(

@@ -68,9 +68,11 @@ def plan(
             prepare_one(laid_out, place, progress)
         laid_out = build_plan(chosen, place, laid_out.cohort)
     reasons = explain(laid_out, place)
-    for reason in reasons:
-        output.print(Text(f"{reason.state:7}{reason.job.key[:10]}  {reason.job.label}"
-                          + (f"  ({reason.why})" if reason.why else "")), soft_wrap=True)  # fmt: skip
+    lines = [
+        f"{reason.state:7}{reason.job.key[:10]}  {reason.job.label}" + (f"  ({reason.why})" if reason.why else "")
+        for reason in reasons
+    ]
+    output.print(Text("\n".join(lines)), soft_wrap=True)
     parts = Counter(item.part for item in laid_out.scans)
     states = Counter(reason.state for reason in reasons)
     split = ", ".join(f"{parts[part]} {part}" for part in ("train", "validation", "test"))

@@ -54,8 +54,8 @@ def status_lines(found: RunStatus, now: float) -> list[str]:
     lines.append(f"{'jobs':12}" + "".join(f"{state:>9}" for state in STATES))
     lines += [f"{kind:12}" + "".join(f"{counts[kind, state] or '':>9}" for state in STATES) for kind in kinds]
     active = [job for job in found.jobs if job.state == "running"]
-    lines += _listed("running:", [f"  {job.label}: {_progress(job)}, {duration(now - job.note.get('started', now))}"
-                                  for job in active])  # fmt: skip
+    since = {job.key: max(0.0, now - job.note.get("started", now)) for job in active}  # clocks are set, too
+    lines += _listed("running:", [f"  {job.label}: {_progress(job)}, {duration(since[job.key])}" for job in active])
     bad = [job for job in found.jobs if job.state == "failed" and job.note["status"] != "blocked"]
     lines += _listed("failed:", _grouped((job.label, f"{job.note['status']}: {job.note['error']}") for job in bad))
     lost = (cell for cell in found.cells if cell.state == "failed")

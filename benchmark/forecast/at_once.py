@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
-
 from refbench.engines.local import places
 from refbench.engines.options import EngineOptions
+from refbench.machine import jobs_side_by_side
 from refbench.plan import Plan, Stage
 
 
@@ -17,12 +16,14 @@ def at_once(plan: Plan, engine: EngineOptions, slots: int | None) -> dict[str, i
     Args:
         plan: whose stages.
         engine: where they run.
-        slots: jobs side by side on this machine; the number of cores if not given.
+        slots: jobs side by side on this machine; as many as have room if not given.
     """
-    return {stage.name: _at_once(stage, engine, slots, plan.suite.file.training.gpus) for stage in plan.stages()}
+    file = plan.suite.file
+    own = slots or jobs_side_by_side(file.limits.memory_gb)
+    return {stage.name: _at_once(stage, engine, own, file.training.gpus) for stage in plan.stages()}
 
 
-def _at_once(stage: Stage, engine: EngineOptions, slots: int | None, cards: int) -> int | None:
+def _at_once(stage: Stage, engine: EngineOptions, slots: int, cards: int) -> int | None:
     shards = max(1, len(stage.shards))
     if engine.name == "dask":
         return None
@@ -30,7 +31,7 @@ def _at_once(stage: Stage, engine: EngineOptions, slots: int | None, cards: int)
         slurm = engine.slurm
         bundle = max(1 if stage.deep else slurm.bundle, -(-shards // slurm.max_array))
         return min(slurm.parallel, -(-shards // bundle))
-    return min(shards, len(places(slots or os.cpu_count() or 1, shards if stage.deep else 0, cards)))
+    return min(shards, len(places(slots, shards if stage.deep else 0, cards)))
 
 
 def device(plan: Plan, engine: EngineOptions) -> str | None:

@@ -93,7 +93,7 @@ def estimate(
         store: what there is already.
         reasons: of every job, see `refbench.explain`.
         engine: where they will run.
-        slots: jobs side by side on this machine; the number of cores if not given.
+        slots: jobs side by side on this machine; as many as have room if not given.
     """
     waiting = frozenset(reason.job.key for reason in reasons if reason.state == "run")
     outlook = outlook_of(plan, store, waiting, engine, slots)

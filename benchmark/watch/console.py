@@ -15,6 +15,7 @@ from rich.text import Text
 from refbench.engines.base import Place
 from refbench.forecast.outlook import Beat, Outlook, rest
 from refbench.job import Job
+from refbench.smaller_batch import batch_notes
 from refbench.suite import Suite
 from refbench.units import duration
 from refbench.watch.listeners import Silent
@@ -111,6 +112,8 @@ class ConsoleProgress(Silent):
             self._line(f"  {name}: {jobs}/{jobs}")
         else:
             self._now_and_then()
+        for note in batch_notes([(job.label, record)]):
+            self._print(f"  ! {note}")
         if record["status"] not in ("ok", "blocked", "cancelled"):
             what = (record["status"], record["error"])
             if what not in self._said:  # the summary at the end counts those that failed alike
