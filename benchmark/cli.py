@@ -35,6 +35,7 @@ from refbench.commands.common import (
     FAILURES,
     INTERRUPTED,
     OK,
+    EngineOption,
     JobsOption,
     RegionOption,
     RunsArgument,
@@ -53,7 +54,9 @@ from refbench.store import Store, default_store
 
 if TYPE_CHECKING:
     from refbench.engines.options import EngineOptions
+    from refbench.resume import Resume
     from refbench.suite import Suite
+    from refbench.watch.notify import Notice
 
 RUN, READ, SHARE, PLUGINS, ANONYMIZE, DATA = "Run", "Read results", "Share", "Plug-ins", "Anonymize files", "Data"
 """Panels of `refbench --help`."""
@@ -83,12 +86,7 @@ def run(
     suite: SuiteArgument,
     store: StoreOption = None,
     jobs: JobsOption = None,
-    engine: Annotated[
-        Optional[str],  # noqa: UP045
-        typer.Option(
-            help="Where jobs run, by name or with options as in a suite: local, slurm, dask [default: the suite's]"
-        ),
-    ] = None,
+    engine: EngineOption = None,
     retry: Annotated[
         Retry,
         typer.Option(
@@ -106,6 +104,14 @@ def run(
         bool,
         typer.Option("--detach", help="Hand in the run itself to SLURM, and leave it there: see `refbench status`."),
     ] = False,
+    notify: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(
+            metavar="COMMAND",
+            envvar="REFBENCH_NOTIFY",
+            help="Run this at the end, however that comes; it reads a summary as JSON from its standard input.",
+        ),
+    ] = None,
 ) -> None:
     """Run a suite to its leaderboard. The same command again goes on where the last one ended.
 
@@ -119,28 +125,48 @@ def run(
     """
     from refbench.engines.choose import chosen_engine
     from refbench.only import Only
-    from refbench.progress import ConsoleProgress
+    from refbench.results import run_folder
     from refbench.resume import Resume
-    from refbench.run import execute
     from refbench.suite import load_suite
+    from refbench.watch.listeners import Tally
+    from refbench.watch.notify import Notice, notifying, parse
 
     chosen = load_suite(suite)
     where = chosen_engine(engine, chosen)
     resume = Resume(retry, redo, whole, Only.parse(only or ()), fail_fast)
     place = Store(store or default_store())
+    words = parse(notify)
     if detach:
-        _detach(chosen, place, where, retry)
+        _detach(chosen, place, where, retry, notify)
         return
+    folder = run_folder(chosen, place)
+    notice = Notice(folder.name, chosen.name, folder, place.root, Tally())
+    with notifying(words, notice, lambda text: errors.print(Text(text), soft_wrap=True)):
+        code = _execute(chosen, place, where, resume, jobs, notice)
+    if code != OK:
+        raise typer.Exit(code)
+
+
+def _execute(
+    suite: Suite, store: Store, engine: EngineOptions, resume: Resume, jobs: int | None, notice: Notice
+) -> int:
+    """Run a suite and show what came of it; returns the exit code."""
+    from refbench.run import execute
+    from refbench.watch.console import ConsoleProgress
+    from refbench.watch.listeners import Together
+
     progress = ConsoleProgress(output)
     try:
         with progress:
-            outcome = execute(chosen, place, progress, engine=where, resume=resume, slots=jobs)
+            together = Together(progress, notice.tally)
+            outcome = execute(suite, store, together, engine=engine, resume=resume, slots=jobs)
     except KeyboardInterrupt:
         errors.print(
-            f"Stopped. {progress.finished} finished job(s) of this run are kept in {place.root}; "
-            f"the same command{' without --redo' if redo else ''} goes on from there."
+            f"Stopped. {notice.tally.ended_as['ok']} finished job(s) of this run are kept in {store.root}; "
+            f"the same command{' without --redo' if resume.redo else ''} goes on from there."
         )
-        raise typer.Exit(INTERRUPTED) from None
+        notice.status = "stopped"
+        return INTERRUPTED
     from refbench.leaderboard import build_leaderboard, default_view
     from refbench.render import show
 
@@ -153,13 +179,15 @@ def run(
     for found in outcome.damaged:
         errors.print(Text(f"  ! damaged, set aside and made again where needed: {found}"), soft_wrap=True)
     if outcome.failures:
+        notice.status, notice.failures = "failures", outcome.failures
         _print_failures(outcome.failures)
-        if fail_fast:
+        if resume.fail_fast:
             errors.print("The run stopped at the first failure; the same command goes on with the rest.")
-        raise typer.Exit(FAILURES)
+        return FAILURES
     if len(outcome.run.scores):
         name = outcome.run.folder.name
         output.print(f"next: refbench report {name}, or refbench leaderboard {name} --attackers --region changed")
+    return OK
 
 
 @app.command(rich_help_panel=RUN)
@@ -174,7 +202,7 @@ def demo(store: StoreOption = None) -> None:
     report.report("demo", store=store)
 
 
-def _detach(suite: Suite, store: Store, engine: EngineOptions, retry: Retry) -> None:
+def _detach(suite: Suite, store: Store, engine: EngineOptions, retry: Retry, notify: str | None) -> None:
     if engine.name != "slurm":
         _refuse("--detach hands in the run to SLURM: name that engine, too, by --engine slurm or in the suite")
     from refbench.engines.choose import needs
@@ -182,8 +210,10 @@ def _detach(suite: Suite, store: Store, engine: EngineOptions, retry: Retry) -> 
     from refbench.engines.slurm_submission import task_name
 
     needs("submitit", engine.name)
-    arguments = [word for word in sys.argv[1:] if word != "--detach"]
-    number, run = detach(suite, store, engine.slurm, arguments, retry)
+    words = [word for word in sys.argv[1:] if word != "--detach"]
+    if notify is not None and not any(word.startswith("--notify") for word in words):
+        words += ["--notify", notify]  # a task need not have our environment
+    number, run = detach(suite, store, engine.slurm, words, retry)
     output.print(Text(f"handed in as SLURM job {number}"))
     output.print(Text(f"where it stands: refbench status {run}"), soft_wrap=True)
     output.print(Text(f"to end it and all its tasks: scancel --name={task_name(store)}"), soft_wrap=True)
