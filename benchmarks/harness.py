@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -25,6 +26,7 @@ from many_cells import fill, write_suite
 from refbench.attackers.pace_choice import processor
 from refbench.job import Job
 from refbench.job_file import write_jobs
+from refbench.machine import cores
 from refbench.plan import build_plan
 from refbench.store import Store
 from refbench.suite import load_suite
@@ -45,11 +47,12 @@ def refbench(*arguments: str) -> dict[str, float]:
 
 
 def grown(folder: Path, cells: int) -> dict[str, Any]:
-    """What a plan takes of nothing done, and of everything done, and a run of everything done."""
+    """What a plan takes of nothing done and of everything done, a run of the first job alone, and one of none."""
     suite, store = write_suite(folder, cells), Store(folder / f"store_{cells}")
     command = [str(suite.path), "--store", str(store.root)]
     jobs = len(list(build_plan(suite, store).jobs()))
     found: dict[str, Any] = {"cells": cells, "jobs": jobs, "plan": refbench("plan", *command)}
+    found["first_job"] = refbench("run", *command, "--jobs", "1", "--only", "subject=P001", "--only", "kind=head")
     if cells <= MOST_CACHED:
         fill(suite, store)
         found |= {"cached_plan": refbench("plan", *command), "cached_run": refbench("run", *command)}
@@ -103,9 +106,7 @@ def _by_command(store: Store, jobs: list[Job]) -> dict[str, float]:
     return {"seconds": took["seconds"] / len(jobs), "processor": took["processor"] / len(jobs)}
 
 
-def _told(figures: dict[str, float] | None) -> list[str]:
-    if figures is None:
-        return ["", "", ""]
+def _told(figures: dict[str, float]) -> list[str]:
     return [f"{figures['seconds']:.1f}", f"{figures['processor']:.1f}", f"{figures['mb']:.0f}"]
 
 
@@ -115,15 +116,22 @@ def main() -> None:
     parser.add_argument("--cells", type=int, nargs="+", default=[100, 1000, 10_000])
     parser.add_argument("--jobs", type=int, default=20, help="so many trainings of each kind")
     given = arguments(parser, MOST_LOAD)
+    load = os.getloadavg()[0]
     with tempfile.TemporaryDirectory() as folder:
         growth = []
         for cells in given.cells:
             growth.append(grown(Path(folder), cells))
             print(growth[-1], flush=True)
         jobs = job_costs(Path(folder), given.jobs)
+    commands = {
+        "plan": "plan",
+        "cached_plan": "plan, all cached",
+        "first_job": "run, one job of them",
+        "cached_run": "run, all cached",
+    }
     rows = [
         [f"{what}, {one['cells']} cells", str(one["jobs"]), *_told(one[key])]
-        for key, what in (("plan", "plan"), ("cached_plan", "plan, all cached"), ("cached_run", "run, all cached"))
+        for key, what in commands.items()
         for one in growth
         if key in one
     ]
@@ -140,10 +148,11 @@ def main() -> None:
     text += table(
         ["a job", "in a run, s (least)", "`refbench job` of one, s (processor)", f"of {given.jobs}, each"], costs
     )
+    text += f"\n\nThe machine has {cores()} cores; its load when this began: {load:.1f}."
     if given.dry:
         print(text)
     else:
-        publish("harness", text, {"growth": growth, "jobs": jobs}, processor())
+        publish("harness", text, {"load": load, "growth": growth, "jobs": jobs}, processor())
 
 
 if __name__ == "__main__":
