@@ -37,7 +37,8 @@ def sha256(path: Path) -> str:
 
 def file_names(folder: Path) -> Iterator[str]:
     """Paths of all files below a folder, relative to it, in order."""
-    yield from sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if not path.is_dir())
+    above = len(f"{folder}/")
+    yield from sorted(f"{place}/{name}"[above:] for place, _, names in os.walk(folder) for name in names)
 
 
 def file_sums(folder: Path) -> dict[str, list[Any]]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from refbench.checksums import look
+from refbench.checksums import Finding, look
 from refbench.job import LASTING, Job
 from refbench.plan import Plan, open_jobs
 from refbench.results import run_folder
@@ -26,22 +26,27 @@ class Reason:
 def explain(plan: Plan, store: Store) -> list[Reason]:
     """One reason per job, in the order in which they would run."""
     earlier, waiting = _earlier_keys(plan, store), open_jobs(plan, store)
+    # Listed once: a plan of many cells asks for tens of thousands of jobs that have never run.
+    there, failed, replaced, dropped = map(
+        frozenset, (store.keys(), store.failed(), store.replaced(), store.dropped_keys())
+    )
     reasons = []
     for job in plan.jobs():
-        failure = store.failure(job.key)
-        if (found := look(store.folder(job.key), deep=False)).state == "damaged":
+        failure = store.failure(job.key) if job.key in failed else None
+        found = look(store.folder(job.key), deep=False) if job.key in there else Finding("gone")
+        if found.state == "damaged":
             reasons.append(Reason(job, "run", f"damaged: {found.what}"))
         elif found.state != "gone":
             reasons.append(Reason(job, "cached", ""))
-        elif store.replacing(job.key) and not failure:
+        elif job.key in replaced and not failure:
             reasons.append(Reason(job, "run", "to be done again"))
-        elif job.key not in waiting and store.dropped(job.key):
+        elif job.key not in waiting and job.key in dropped:
             reasons.append(Reason(job, "cached", "dropped, and nobody needs it"))
         elif failure and failure["status"] in LASTING:
-            reasons.append(Reason(job, "kept", f"{failure['status']}: {failure['error']} (again with --retry)"))
+            reasons.append(Reason(job, "kept", f"{failure['status']}: {failure['error']} (again with --retry failed)"))
         elif failure:
             reasons.append(Reason(job, "run", f"{failure['status']} last time: {failure['error']}"))
-        elif store.dropped(job.key):
+        elif job.key in dropped:
             reasons.append(Reason(job, "run", "dropped, and needed again"))
         elif earlier.get(job.label) in (None, job.key):
             reasons.append(Reason(job, "run", "new"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -24,7 +25,18 @@ Status = Literal[
 """How a job ended. A closed list: whatever else happens is one of these."""
 
 LASTING: tuple[Status, ...] = ("failed", "invalid output")
-"""Ends that the same job would meet again; the others (a kill, a full memory) are tried again by the next run."""
+"""Ends that the same job would meet again."""
+LOST: tuple[Status, ...] = ("crashed", "out of memory", "timed out")
+"""Ends that may be the machine's doing. The rest only say that something else was missing."""
+
+
+class Retry(StrEnum):
+    """Which jobs that ended badly are tried again: none, those that were lost, or also those that failed."""
+
+    NONE = "none"
+    LOST = "lost"
+    FAILED = "failed"
+
 
 KINDS = (
     "head",

@@ -9,7 +9,7 @@ tests that.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +18,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from refbench.errors import RefbenchError
-from refbench.merge import SERIES, Merged, merge
+from refbench.merge import SERIES, merge
 from refbench.registry import closest
 from refbench.results import NO_ATTACK, NOT_RUN, Run
 from refbench.statistics import (
@@ -87,7 +87,7 @@ def read(row: pd.Series[Any], condition: str, metric: str, region: str, site: st
 
 def default_view(run: Run) -> View:
     """The founding paper's region and metric where a run has them, else the first of its own."""
-    regions, metrics = (list(dict.fromkeys(run.scores[name])) for name in ("region", "metric"))
+    regions, metrics = (list(run.scores[name].unique()) for name in ("region", "metric"))
     usual = View()
     return View(
         region=usual.region if usual.region in regions else regions[0],
@@ -105,28 +105,30 @@ def build_leaderboard(runs: Sequence[Run], view: View) -> Leaderboard:
     scores = pd.concat(merged.populations, ignore_index=True)
     if scores.empty:
         raise RefbenchError("this run has no scores: see `refbench plan SUITE` for what failed")
-    metrics = view.metrics or tuple(dict.fromkeys(scores["metric"]))
+    metrics = view.metrics or tuple(scores["metric"].unique())
     for run in runs:
         if len(run.scores):
             _known(run.folder.name, "region", [view.region], run.scores["region"])
             _known(run.folder.name, "metric", [*metrics, view.by], run.scores["metric"])
     _known("this leaderboard", "site", view.sites, scores["site"])
-    sites = tuple(sorted(set(view.sites or scores["site"])))
-    regions = tuple(dict.fromkeys([view.region, *(r for r in ("changed",) if r in set(scores["region"]))]))
-    figures, over_seeds = _all_figures(merged, sites, regions, {*metrics, view.by}, view)
+    sites = tuple(sorted(set(view.sites or scores["site"].unique())))
+    regions = tuple(dict.fromkeys([view.region, *(r for r in ("changed",) if r in scores["region"].unique())]))
+    populations = [per_subject(_within(one, regions, {*metrics, view.by}, sites), SERIES) for one in merged.populations]
     cells, subjects = merged.cells, merged.subjects
     subjects = subjects[subjects["site"].isin(sites)] if view.sites else subjects
+    ranked = _strongest_first(cells, populations, view)
+    shown = {_training(cell) for attacks in ranked.values() for cell in (attacks if view.attackers else attacks[:1])}
+    figures, over_seeds = _all_figures(populations, shown, sites, view)
+    key = column("reconstructed", view.by, view.region, "all")
     rows = []
-    for anonymizer in dict.fromkeys(cells["anonymizer"]):
-        own = cells[cells["anonymizer"] == anonymizer]
+    for anonymizer, own in ranked.items():
         attacks = [
             _row(figures, anonymizer, cell, regions, {*metrics, view.by})
             | over_seeds.get((anonymizer, cell["attacker"]), {})
-            for _, cell in own.iterrows()
+            for cell in own
+            if _training(cell) in shown
         ]
-        key = column("reconstructed", view.by, view.region, "all")
-        attacks.sort(key=lambda row: -np.inf if np.isnan(row.get(key, np.nan)) else row[key], reverse=True)
-        facts = _facts(own, subjects[subjects["anonymizer"] == anonymizer])
+        facts = _facts(cells[cells["anonymizer"] == anonymizer], subjects[subjects["anonymizer"] == anonymizer])
         strongest = attacks[0] | facts | {"score": attacks[0].get(key, np.nan)}
         rows.append(strongest if not view.attackers else strongest | {"others": attacks[1:]})
     table = _ranked(rows)
@@ -134,23 +136,63 @@ def build_leaderboard(runs: Sequence[Run], view: View) -> Leaderboard:
     return Leaderboard(table, sites, metrics, regions, view, merged.notes, tried)
 
 
+Training = tuple[str, str, int]
+"""Anonymizer, attacker, seed."""
+
+
+def _training(cell: pd.Series[Any]) -> Training:
+    return cell["anonymizer"], cell["attacker"], cell["seed"]
+
+
+def _split(series: Sequence[Any]) -> tuple[Training, tuple[Any, ...]]:
+    """A column of `per_subject` by `SERIES` as its training, and condition, region and metric."""
+    return (series[0], series[1], series[2]), tuple(series[3:])
+
+
+def _within(
+    scores: pd.DataFrame, regions: Collection[str], metrics: Collection[str], sites: Collection[str]
+) -> pd.DataFrame:
+    return scores[scores["region"].isin(regions) & scores["metric"].isin(metrics) & scores["site"].isin(sites)]
+
+
+def _strongest_first(
+    cells: pd.DataFrame, populations: Sequence[pd.DataFrame], view: View
+) -> dict[str, list[pd.Series[Any]]]:
+    """The cells of every anonymizer by the mean of the metric that ranks; those without one last."""
+    strength: dict[Training, float] = {}
+    for wide in populations:
+        values = wide.to_numpy(dtype=np.float64)
+        for number, series in enumerate(wide.columns):
+            training, what = _split(series)
+            if what == ("reconstructed", view.region, view.by):
+                found = mean(values[:, number])
+                strength[training] = found if np.isfinite(found) else -np.inf
+    ranked: dict[str, list[pd.Series[Any]]] = {name: [] for name in cells["anonymizer"].unique()}
+    for _, cell in cells.iterrows():
+        ranked[cell["anonymizer"]].append(cell)
+    for own in ranked.values():
+        own.sort(key=lambda cell: strength.get(_training(cell), -np.inf), reverse=True)
+    return ranked
+
+
 def _all_figures(
-    merged: Merged, sites: tuple[str, ...], regions: tuple[str, ...], metrics: set[str], view: View
+    populations: Sequence[pd.DataFrame], shown: Collection[Training], sites: tuple[str, ...], view: View
 ) -> tuple[dict[tuple[Any, ...], dict[str, float]], dict[tuple[str, str], dict[str, float]]]:
-    """Figures of every series, and of every attack over its seeds.
+    """Figures of every series that is shown, of what was released, and of every attack over its seeds.
 
     People who cannot be told to be the same are drawn apart, and an attack whose seeds were tested on such is given no
-    interval over them.
+    interval over them. Intervals are most of the work, so what is not shown has none.
     """
     figures: dict[tuple[Any, ...], dict[str, float]] = {}
     over_seeds: list[dict[tuple[str, str], dict[str, float]]] = []
     tested: Counter[tuple[str, str]] = Counter()
-    for scores in merged.populations:
-        shown = scores[scores["region"].isin(regions) & scores["metric"].isin(metrics) & scores["site"].isin(sites)]
-        wide = per_subject(shown, SERIES)
+    attacks = {training[:2] for training in shown}
+    for wide in populations:
         weights = bootstrap_weights(wide.index.get_level_values("site").to_numpy())
-        figures |= _figures(wide, weights, sites)
-        over_seeds.append(_over_seeds(wide, weights, view))
+        own = [series[1] == NO_ATTACK or _split(series)[0] in shown for series in wide.columns]
+        figures |= _figures(wide.loc[:, own], weights, sites)
+        own = [tuple(series[:2]) in attacks for series in wide.columns]
+        over_seeds.append(_over_seeds(wide.loc[:, own], weights, view))
         tested.update({(series[0], series[1]) for series in wide.columns})
     return figures, {attack: own for found in over_seeds for attack, own in found.items() if tested[attack] == 1}
 
@@ -248,7 +290,7 @@ def _complete(row: dict[str, Any]) -> bool:
 
 
 def _known(where: str, what: str, asked: Sequence[str], there: pd.Series[Any]) -> None:
-    known = sorted(set(there))
+    known = sorted(there.unique())
     for name in asked:
         if name not in known:
             raise RefbenchError(f"{where} has no {what} {name!r}{closest(name, known)}")

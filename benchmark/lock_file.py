@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
@@ -20,6 +20,7 @@ from refbench.checksums import sha256
 from refbench.errors import RefbenchError
 from refbench.holding import holding, is_held
 from refbench.plan import Plan
+from refbench.records import Record
 from refbench.split_options import Part
 from refbench.store import Store, write_atomically
 
@@ -51,8 +52,8 @@ class Lock(BaseModel):
     hardware: list[dict[str, Any]] = []
 
 
-def write_lock(plan: Plan, store: Store, folder: Path, *, ended: bool = False) -> None:
-    """Write the lock file of a run; `ended`: with the versions that its results were made with."""
+def write_lock(plan: Plan, store: Store, folder: Path, records: Iterable[Record] = ()) -> None:
+    """Write the lock file of a run; `records`: of its jobs once it has ended, which tell the versions they ran with."""
     if not store.writable:
         return
     jobs = {job.label: job.key for job in plan.jobs()}
@@ -63,7 +64,7 @@ def write_lock(plan: Plan, store: Store, folder: Path, *, ended: bool = False) -
         plugins={str(file.resolve()): sha256(file) for file in plan.suite.plugin_files},
         parts=dict(plan.cohort.split.parts),
         jobs=jobs,
-        **(_made_with(store, jobs) if ended else {}),
+        **_made_with(store, records),
     )
     write_atomically(folder / NAME, json.dumps(lock.model_dump(mode="json"), indent=0, ensure_ascii=False))
 
@@ -83,10 +84,14 @@ def read_lock(folder: Path) -> Lock:
         raise RefbenchError(f"{folder / NAME} cannot be used ({reason}); run the suite again") from error
 
 
-def _made_with(store: Store, jobs: dict[str, str]) -> dict[str, Any]:
-    records = [record for key in jobs.values() if (record := store.record(key))]
-    digests = Counter(record["environment"] for record in records if isinstance(record.get("environment"), str))
-    machines = {json.dumps(record["hardware"], sort_keys=True) for record in records if "hardware" in record}
+def _made_with(store: Store, records: Iterable[Record]) -> dict[str, Any]:
+    digests = Counter[str]()
+    machines = set[str]()
+    for record in records:
+        if isinstance(record.get("environment"), str):
+            digests[record["environment"]] += 1
+        if "hardware" in record:
+            machines.add(json.dumps(record["hardware"], sort_keys=True))
     return {
         "environments": {digest: store.environment(digest) for digest in digests},
         "made_with": dict(digests),

@@ -76,6 +76,8 @@ class Only:
     def needed(self, plan: Plan) -> frozenset[str]:
         """Keys of the jobs that fit, and of all that they need."""
         jobs = {job.key: job for job in plan.jobs()}
+        if not self.patterns:
+            return frozenset(jobs)
         found, waiting = set[str](), list(self.fitting(plan))
         while waiting:
             key = waiting.pop()

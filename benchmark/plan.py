@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from operator import attrgetter
 from typing import Any
 
@@ -67,8 +68,12 @@ class Plan:
     tested: tuple[tuple[PlannedScan, ...], ...]
     notes: tuple[str, ...]
 
-    def stages(self) -> list[Stage]:
+    def stages(self) -> tuple[Stage, ...]:
         """All jobs, stage after stage."""
+        return self._stages
+
+    @cached_property
+    def _stages(self) -> tuple[Stage, ...]:
         cells: dict[bool, list[list[Job]]] = {False: [], True: []}
         # Attackers share what they learn of the same pairs: side by side, two would learn it twice.
         for cell in sorted(self.cells, key=attrgetter("attacker")):
@@ -77,18 +82,18 @@ class Plan:
             cells[attacker.gpu].append([cell.train, cell.reconstruct])
         scores = [[job] for jobs in self.releases for job in jobs]
         scores += [[job] for cell in self.cells for job in cell.scores]
-        return [
+        return (
             Stage("prepare", [planned.common() for planned in self.scans]),
             Stage("average", [[self.average]] if self.average else []),
             Stage("anonymize", [planned.releases() for planned in self.scans]),
             Stage("attack", cells[False]),
             Stage("attack (deep)", cells[True], deep=True),
             Stage("score", scores),
-        ]
+        )
 
     def jobs(self) -> Iterator[Job]:
         """Every job, inputs before what needs them."""
-        for stage in self.stages():
+        for stage in self._stages:
             for shard in stage.shards:
                 yield from shard
 
@@ -121,21 +126,15 @@ def build_plan(
     training = [item for item in prepared if item.part == "train" and not _failed((item.head, item.register), failed)]
     average = preparing.average(training)
     planned = tuple(preparing.release(item, average) for item in prepared)
-    builder = _Builder(suite, identities, failed)
-    tested = tuple(
-        tuple(item for item in planned if item.part == "test" and builder.usable(item, number))
-        for number in range(len(suite.anonymizers))
-    )
-    releases = tuple(
-        builder.scores(number, items, None, f"{hidden.label} released")
-        for number, (hidden, items) in enumerate(zip(suite.anonymizers, tested, strict=True))
-    )
+    builders = [_Builder(suite, identities, number, planned, failed) for number in range(len(suite.anonymizers))]
+    releases = tuple(builder.scores(None, f"{builder.hidden.label} released") for builder in builders)
     cells = tuple(
-        builder.cell(number, attacker, seed, planned, tested[number])
-        for number in range(len(suite.anonymizers))
+        builder.cell(attacker, seed)
+        for builder in builders
         for attacker in range(len(suite.attackers))
         for seed in suite.file.seeds
     )
+    tested = tuple(builder.tested for builder in builders)
     return Plan(suite, cohort, planned, average, releases, cells, tested, cohort.notes(failed))
 
 
@@ -158,47 +157,64 @@ def open_jobs(plan: Plan, store: Store, *, whole: bool = False) -> frozenset[str
 
 
 @dataclass(frozen=True)
+class _Shown:
+    """What the trainings of one anonymizer on one share of the people have in common."""
+
+    people: dict[str, list[list[str]]]
+    needs: tuple[str, ...]
+    where: dict[str, str]
+
+
+@dataclass(frozen=True)
 class _Builder:
+    """Makes the jobs of one anonymizer's cells; what they have in common is found once, and held once."""
+
     suite: Suite
     identities: Mapping[tuple[str, str], dict[str, Any]]
+    number: int
+    planned: Sequence[PlannedScan]
     failed: frozenset[str]
 
     def identity(self, chosen: Chosen) -> dict[str, Any]:
         return self.identities[chosen.kind, chosen.label]
 
-    def usable(self, planned: PlannedScan, anonymizer: int) -> bool:
-        return not _failed(planned.chain(anonymizer), self.failed)
+    @property
+    def hidden(self) -> Chosen:
+        return self.suite.anonymizers[self.number]
 
-    def cell(
-        self, anonymizer: int, attacker: int, seed: int, planned: Sequence[PlannedScan], tested: Sequence[PlannedScan]
-    ) -> Cell:
-        hidden, chosen = self.suite.anonymizers[anonymizer], self.suite.attackers[attacker]
-        name = f"{hidden.label} × {chosen.label}" + (f" seed {seed}" if len(self.suite.file.seeds) > 1 else "")
-        train = self.train(anonymizer, chosen, seed, planned, name)
-        test = [item.slices[anonymizer].key for item in tested]
-        identity = self.identity(chosen)
+    @cached_property
+    def usable(self) -> tuple[PlannedScan, ...]:
+        return tuple(item for item in self.planned if not _failed(item.chain(self.number), self.failed))
+
+    @cached_property
+    def tested(self) -> tuple[PlannedScan, ...]:
+        return tuple(item for item in self.usable if item.part == "test")
+
+    @cached_property
+    def test(self) -> list[str]:
+        return [item.slices[self.number].key for item in self.tested]
+
+    def cell(self, attacker: int, seed: int) -> Cell:
+        chosen = self.suite.attackers[attacker]
+        name = f"{self.hidden.label} × {chosen.label}" + (f" seed {seed}" if len(self.suite.file.seeds) > 1 else "")
+        train = self.train(chosen, seed, name)
         reconstruct = Job(
             "reconstruct",
             f"reconstruct {name}",
             {
-                "attacker": identity,
+                "attacker": self.identity(chosen),
                 "trained": train.key,
-                "test": test,
+                "test": self.test,
                 "code": code_fingerprint("refbench.jobs.reconstruct"),
             },
-            needs=(train.key, *test),
+            needs=(train.key, *self.test),
         )
-        return Cell(anonymizer, attacker, seed, train, reconstruct, self.scores(anonymizer, tested, reconstruct, name))
+        return Cell(self.number, attacker, seed, train, reconstruct, self.scores(reconstruct, name))
 
-    def train(self, anonymizer: int, chosen: Chosen, seed: int, planned: Sequence[PlannedScan], name: str) -> Job:
+    def train(self, chosen: Chosen, seed: int, name: str) -> Job:
         attacker, options = chosen.plugin, self.suite.file.training
         assert isinstance(attacker, Attacker)
-        usable = [item for item in planned if self.usable(item, anonymizer)]
-        learning = self.share(attacker.share, planned, usable)
-        people = {
-            "train": _by_person((item for item in usable if item.scan.subject in learning), anonymizer),
-            "validation": _by_person((item for item in usable if item.part == "validation"), anonymizer),
-        }
+        shown = self.shown[attacker.share]
         identity = {
             "attacker": self.identity(chosen),
             "seed": seed,
@@ -206,25 +222,36 @@ class _Builder:
             "deterministic": options.deterministic,
             "gpus": options.gpus if isinstance(attacker, NetworkAttacker) else 1,
             "code": code_fingerprint("refbench.jobs.train"),
-            **people,
+            **shown.people,
+        }
+        return Job("train", f"train {name}", identity, shown.needs, shown.where)
+
+    @cached_property
+    def shown(self) -> dict[float, _Shown]:
+        """By the share of the training people that an attacker learns from."""
+        plugins = [chosen.plugin for chosen in self.suite.attackers]
+        return {share: self._show(share) for share in {one.share for one in plugins if isinstance(one, Attacker)}}
+
+    def _show(self, share: float) -> _Shown:
+        learning = self._share(share)
+        people = {
+            "train": _by_person((item for item in self.usable if item.scan.subject in learning), self.number),
+            "validation": _by_person((item for item in self.usable if item.part == "validation"), self.number),
         }
         needs = tuple(key for part in people.values() for person in part for key in person)
         pairs = digest([people, code_fingerprint("refbench.attackers.inpainting")])
-        where = {"choices": "choices", "shared": f"shared/{pairs}"}
-        return Job("train", f"train {name}", identity, needs, where)
+        return _Shown(people, needs, {"choices": "choices", "shared": f"shared/{pairs}"})
 
-    def share(self, share: float, planned: Sequence[PlannedScan], usable: Sequence[PlannedScan]) -> frozenset[str]:
+    def _share(self, share: float) -> frozenset[str]:
         """A share of the training people whose slices exist, at least one."""
-        sites = {item.scan.subject: item.scan.site for item in planned if item.part == "train"}
-        there = {item.scan.subject for item in usable}
+        sites = {item.scan.subject: item.scan.site for item in self.planned if item.part == "train"}
+        there = {item.scan.subject for item in self.usable}
         ordered = [person for person in nested_order(sites, self.suite.file.split.seed) if person in there]
         return frozenset(ordered[: max(1, round(share * len(ordered)))])
 
-    def scores(
-        self, anonymizer: int, tested: Sequence[PlannedScan], reconstruct: Job | None, name: str
-    ) -> tuple[Job, ...]:
-        test = [item.slices[anonymizer].key for item in tested]
+    def scores(self, reconstruct: Job | None, name: str) -> tuple[Job, ...]:
         made = (reconstruct.key,) if reconstruct else ()
+        needs = (*made, *self.test)
         return tuple(
             Job(
                 "score",
@@ -232,11 +259,11 @@ class _Builder:
                 {
                     "metric": self.identity(metric),
                     "regions": list(self.suite.file.regions),
-                    "test": test,
+                    "test": self.test,
                     "reconstructed": reconstruct.key if reconstruct else None,
                     "code": code_fingerprint("refbench.jobs.score"),
                 },
-                needs=(*made, *test),
+                needs=needs,
             )
             for metric in self.suite.metrics
         )

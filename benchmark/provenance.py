@@ -34,9 +34,9 @@ def software() -> dict[str, Any]:
     """Python, system and every installed package, plug-ins' too, by normalized name; as JSON values."""
     packages: dict[str, str] = {}
     for one in distributions():
-        name = one.metadata["Name"]
-        if name:  # a folder that was left half removed has none
-            packages.setdefault(_normal(name), one.version)
+        about = one.metadata  # a file, read anew whenever it is asked for
+        if name := about["Name"]:  # a folder that was left half removed has none
+            packages.setdefault(_normal(name), about["Version"])
     return {
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
@@ -57,7 +57,8 @@ def checkout() -> dict[str, Any]:
     root = Path(__file__).resolve().parents[1]
     if not (root / ".git").exists():
         return {}
-    git = ["git", "-C", str(root)]
+    # Without the lock by which `git status` keeps what it has learnt: a kill would leave it in the repository.
+    git = ["git", "--no-optional-locks", "-C", str(root)]
     try:
         commit = _said([*git, "rev-parse", "HEAD"])
         changed = _said([*git, "status", "--porcelain", "--untracked-files=no"])

@@ -9,12 +9,13 @@ A run's folder holds plain tables and no images:
     suite.yaml       as it was run; run.json: when, on what, with which versions; jobs.json: label to key
     plan.json        while it is made, too: its jobs and cells, see `refbench.run_status`
     lock.json        what it takes to run the same again, see `refbench.lock_file`
+    events.jsonl     what happened when, see `refbench.watch.events`
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,8 +27,9 @@ from refbench.cohort import split_csv
 from refbench.errors import RefbenchError
 from refbench.fingerprint import canonical_json, digest
 from refbench.job import Job
-from refbench.plan import Cell, Plan
+from refbench.plan import Plan
 from refbench.preparation import PlannedScan
+from refbench.records import Record, Records
 from refbench.store import FileHashes, Store, write_atomically
 from refbench.suite import Chosen, Suite
 
@@ -36,6 +38,7 @@ NO_ATTACK = ""
 NOT_RUN = "not run yet"
 """Of a cell its `error`, of a scan its `outcome`, where a run has left them open."""
 
+EVENTS = "events.jsonl"
 TABLES = (
     "scores.parquet",
     "cells.csv",
@@ -45,6 +48,7 @@ TABLES = (
     "jobs.json",
     "run.json",
     "lock.json",
+    EVENTS,
 )
 """All that a run's folder holds but pictures and pages, which can be drawn again."""
 
@@ -68,13 +72,15 @@ def run_folder(suite: Suite, store: Store) -> Path:
     return store.root / "runs" / f"{suite.name}-{digest(meaning)[:8]}"
 
 
-def write_results(plan: Plan, store: Store, info: dict[str, Any]) -> Run:
+def write_results(plan: Plan, store: Store, records: Records, info: dict[str, Any]) -> Run:
     """Collect what the jobs of a plan left, and write the tables of the run where the store can be written.
 
-    `info` gets what is known of the split: its options, how many people are in each part, and its digest.
+    `records` are those of the plan's jobs. `info` gets what is known of the split: its options, how many people are in
+    each part, and its digest.
     """
     folder = run_folder(plan.suite, store)
-    scores, cells, subjects = score_table(plan, store), cell_table(plan, store), subject_table(plan, store)
+    scores = score_table(plan, store, records.done)
+    cells, subjects = cell_table(plan, records), subject_table(plan, store, records)
     options = plan.suite.file.split.model_dump(mode="json", exclude={"csv"})
     split = plan.cohort.split
     info = info | {"split": {**options, "people": split.people(), "digest": split.digest}}
@@ -84,7 +90,7 @@ def write_results(plan: Plan, store: Store, info: dict[str, Any]) -> Run:
     write_atomically(folder / "scores.parquet", scores.to_parquet(index=False))
     write_atomically(folder / "cells.csv", cells.to_csv(index=False))
     write_atomically(folder / "subjects.csv", subjects.to_csv(index=False))
-    write_atomically(folder / "split.csv", split_table(plan, store).to_csv(index=False))
+    write_atomically(folder / "split.csv", split_table(plan, records.failures).to_csv(index=False))
     write_atomically(folder / "suite.yaml", plan.suite.text)
     write_atomically(folder / "jobs.json", json.dumps({job.label: job.key for job in plan.jobs()}, indent=0))
     write_atomically(folder / "run.json", json.dumps(info, indent=1))
@@ -141,16 +147,6 @@ def find_runs(store: Path, names: Sequence[str], *, finished: bool = True) -> li
     return found
 
 
-def score_table(plan: Plan, store: Store) -> pd.DataFrame:
-    """All scores of finished score jobs as one long table; a score that is undefined is NaN."""
-    parts = [_scores_of(plan, store, number, jobs, "anonymized", None) for number, jobs in enumerate(plan.releases)] + [
-        _scores_of(plan, store, cell.anonymizer, cell.scores, "reconstructed", cell) for cell in plan.cells
-    ]
-    filled = [part for part in parts if len(part)]
-    table = pd.concat(filled, ignore_index=True) if filled else pd.DataFrame(columns=COLUMNS)
-    return table[COLUMNS]
-
-
 COLUMNS = [
     "dataset",
     "subject",
@@ -169,30 +165,49 @@ COLUMNS = [
 ]
 
 
-def _scores_of(
-    plan: Plan, store: Store, anonymizer: int, jobs: Sequence[Job], condition: str, cell: Cell | None
-) -> pd.DataFrame:
-    images = _images(plan.tested[anonymizer], plan.suite.file.slices.count)
-    attacker = plan.suite.attackers[cell.attacker] if cell else None
-    frames = []
-    for metric, job in zip(plan.suite.metrics, jobs, strict=True):
-        if not store.has(job.key):
-            continue
-        values = np.load(store.folder(job.key) / "scores.npy")
-        for region, row in zip(job.identity["regions"], values, strict=True):
-            frames.append(images.assign(metric=metric.label, region=region, value=row))
-    if not frames:
-        return pd.DataFrame()
-    hidden = plan.suite.anonymizers[anonymizer]
-    return pd.concat(frames, ignore_index=True).assign(
-        dataset=plan.suite.dataset.name,
-        anonymizer=hidden.label,
-        anonymizer_params=canonical_json(hidden.params),
-        attacker=attacker.label if attacker else NO_ATTACK,
-        attacker_params=canonical_json(attacker.params) if attacker else "{}",
-        seed=cell.seed if cell else 0,
-        condition=condition,
-    )
+def score_table(plan: Plan, store: Store, done: Container[str]) -> pd.DataFrame:
+    """All scores of finished score jobs as one long table; a score that is undefined is NaN.
+
+    Texts of a series, and of the images of an anonymizer, are laid out once and repeated as a whole.
+    """
+    images = [_images(tested, plan.suite.file.slices.count) for tested in plan.tested]
+    starts = np.cumsum([0, *map(len, images)])
+    series: list[dict[str, Any]] = []
+    places, values = [np.empty(0, dtype=np.int64)], [np.empty(0)]
+    for about, anonymizer, jobs in _conditions(plan):
+        of_images = np.arange(starts[anonymizer], starts[anonymizer + 1])
+        for metric, job in zip(plan.suite.metrics, jobs, strict=True):
+            if job.key not in done:
+                continue
+            scores = np.load(store.folder(job.key) / "scores.npy")
+            for region, row in zip(job.identity["regions"], scores, strict=True):
+                if len(of_images):
+                    series.append({**about, "metric": metric.label, "region": region})
+                    places.append(of_images)
+                    values.append(row)
+    if not series:
+        return pd.DataFrame(columns=COLUMNS)
+    which = np.repeat(np.arange(len(series)), [len(row) for row in values[1:]])
+    of_image = pd.concat(images, ignore_index=True).take(np.concatenate(places))
+    of_series = pd.DataFrame(series).take(which)
+    columns = {name: column.array for frame in (of_image, of_series) for name, column in frame.items()}
+    return pd.DataFrame({**columns, "value": np.concatenate(values)})[COLUMNS]
+
+
+def _conditions(plan: Plan) -> Iterator[tuple[dict[str, Any], int, Sequence[Job]]]:
+    """Columns of what was scored, its anonymizer, and its score jobs: what was released, then every cell."""
+    dataset, hidden = {"dataset": plan.suite.dataset.name}, [_labelled("anonymizer", c) for c in plan.suite.anonymizers]
+    nobody = {"attacker": NO_ATTACK, "attacker_params": "{}", "seed": 0, "condition": "anonymized"}
+    for number, jobs in enumerate(plan.releases):
+        yield {**dataset, **hidden[number], **nobody}, number, jobs
+    attackers = [_labelled("attacker", chosen) for chosen in plan.suite.attackers]
+    for cell in plan.cells:
+        attack = {**attackers[cell.attacker], "seed": cell.seed, "condition": "reconstructed"}
+        yield {**dataset, **hidden[cell.anonymizer], **attack}, cell.anonymizer, cell.scores
+
+
+def _labelled(kind: str, chosen: Chosen) -> dict[str, str]:
+    return {kind: chosen.label, f"{kind}_params": canonical_json(chosen.params)}
 
 
 def _images(tested: Sequence[PlannedScan], count: int) -> pd.DataFrame:
@@ -207,19 +222,20 @@ def _images(tested: Sequence[PlannedScan], count: int) -> pd.DataFrame:
     )
 
 
-def cell_table(plan: Plan, store: Store) -> pd.DataFrame:
+def cell_table(plan: Plan, records: Records) -> pd.DataFrame:
     """How every cell ended: the first of its jobs that did not end well decides."""
+    hidden = [_plugin_columns("anonymizer", chosen) for chosen in plan.suite.anonymizers]
+    attackers = [_plugin_columns("attacker", chosen) for chosen in plan.suite.attackers]
     rows = []
     for cell in plan.cells:
-        hidden, attacker = plan.suite.anonymizers[cell.anonymizer], plan.suite.attackers[cell.attacker]
-        records = [store.record(job.key) for job in (cell.train, cell.reconstruct, *cell.scores)]
-        bad = next((r for r in records if r is None or r["status"] != "ok"), {"status": "ok", "error": ""})
+        ends = [records.ended.get(job.key) for job in (cell.train, cell.reconstruct, *cell.scores)]
+        bad = next((r for r in ends if r is None or r["status"] != "ok"), {"status": "ok", "error": ""})
         bad = bad or {"status": "cancelled", "error": NOT_RUN}
-        trained = records[0] or {}
+        trained = ends[0] or {}
         rows.append(
             {
-                **_plugin_columns("anonymizer", hidden),
-                **_plugin_columns("attacker", attacker),
+                **hidden[cell.anonymizer],
+                **attackers[cell.attacker],
                 "seed": cell.seed,
                 "status": bad["status"],
                 "error": bad["error"],
@@ -234,18 +250,17 @@ def cell_table(plan: Plan, store: Store) -> pd.DataFrame:
 
 def _plugin_columns(kind: str, chosen: Chosen) -> dict[str, str]:
     return {
-        kind: chosen.label,
-        f"{kind}_params": canonical_json(chosen.params),
+        **_labelled(kind, chosen),
         f"{kind}_version": chosen.plugin.revision,
         f"{kind}_origin": chosen.origin,
     }
 
 
-def subject_table(plan: Plan, store: Store) -> pd.DataFrame:
+def subject_table(plan: Plan, store: Store, records: Records) -> pd.DataFrame:
     """What became of every scan under every anonymizer, with the figures of its check: nobody is dropped in silence."""
     rows = []
     for item in plan.scans:
-        head_failed = store.failure(item.head.key) is not None
+        head_failed = item.head.key in records.failures
         for number, hidden in enumerate(plan.suite.anonymizers):
             rows.append(
                 {
@@ -254,21 +269,21 @@ def subject_table(plan: Plan, store: Store) -> pd.DataFrame:
                     "site": item.scan.site,
                     "part": "excluded" if head_failed else item.part,
                     "anonymizer": hidden.label,
-                    **_verdict(item, number, store),
-                    "seconds": (store.record(item.anonymized[number].key) or {}).get("seconds"),
+                    **_verdict(item, number, store, records.failures),
+                    "seconds": records.ended.get(item.anonymized[number].key, {}).get("seconds"),
                 }
             )
     return pd.DataFrame(rows)
 
 
-def split_table(plan: Plan, store: Store) -> pd.DataFrame:
+def split_table(plan: Plan, failures: Mapping[str, Record]) -> pd.DataFrame:
     """Everybody's part as the split decided, and what came of it; a later suite can take it as its own split."""
     split = plan.cohort.split
     remarks = {subject: [f"left out: {why}"] for subject, why in split.left_out.items()}
     for subject, other in plan.cohort.copies.items():
         remarks.setdefault(subject, []).append(other)
     for item in plan.scans:
-        if (failure := store.failure(item.head.key)) is not None:
+        if (failure := failures.get(item.head.key)) is not None:
             remarks.setdefault(item.scan.subject, []).append(f"{item.scan.who} excluded: {failure['error']}")
     rows = [
         {
@@ -282,14 +297,16 @@ def split_table(plan: Plan, store: Store) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _verdict(item: PlannedScan, anonymizer: int, store: Store) -> dict[str, Any]:
+def _verdict(item: PlannedScan, anonymizer: int, store: Store, failures: Mapping[str, Record]) -> dict[str, Any]:
     """Outcome, note and figures; a release that could not be checked has not worked."""
-    failed = next((record for job in item.chain(anonymizer) if (record := store.failure(job.key))), None)
+    failed = next((record for job in item.chain(anonymizer) if (record := failures.get(job.key))), None)
     if failed:
         return {"outcome": failed["status"], "note": failed["error"]}
     check = item.checks[anonymizer].key
-    if (unchecked := store.failure(check)) is not None:
+    if (unchecked := failures.get(check)) is not None:
         return {"outcome": "failed", "note": f"not checked: {unchecked['error']}"}
-    file = store.folder(check) / "check.json"
-    verdict: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {"outcome": NOT_RUN, "note": ""}
+    try:
+        verdict: dict[str, Any] = json.loads((store.folder(check) / "check.json").read_bytes())
+    except FileNotFoundError:
+        return {"outcome": NOT_RUN, "note": ""}
     return verdict

@@ -6,9 +6,9 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from refbench.engines.base import Listener
+from refbench.engines.base import Listener, Place
 from refbench.errors import StoreError
-from refbench.job import LASTING, Job, Status
+from refbench.job import LASTING, LOST, Job, Retry, Status
 from refbench.only import ALL, Only
 from refbench.plan import Plan, open_jobs
 from refbench.store import Store
@@ -22,14 +22,14 @@ class Resume:
     """How a run takes up what is in the store.
 
     Attributes:
-        retry: try jobs again that failed in a way they would meet again.
+        retry: which jobs that ended badly are tried again; of those that failed by themselves, if they are chosen.
         redo: do jobs again that ended well; what hangs on them is done again only if it is chosen, too.
         whole: make again what was dropped from the store, whether or not it is needed.
         only: the jobs that are chosen; what they need is done for them, and the rest is left as it is.
         fail_fast: stop at the first job that fails.
     """
 
-    retry: bool = False
+    retry: Retry = Retry.LOST
     redo: bool = False
     whole: bool = False
     only: Only = ALL
@@ -37,8 +37,6 @@ class Resume:
 
     def prepare(self, plan: Plan, store: Store) -> bool:
         """Open the jobs that are to be done again; whether there are any, so that the plan is another one now.
-
-        Kills, full memories and time-outs are tried again; so is what was blocked; an error only when asked.
 
         Raises:
             SuiteError: `only` names what is not there.
@@ -52,13 +50,15 @@ class Resume:
                 )
             return False
         chosen, needed, changed = self.only.fitting(plan), self.only.needed(plan), False
+        kept = (*LASTING, *LOST) if self.retry is Retry.NONE else LASTING
+        failed = store.failed()
         for job in plan.jobs():
-            record = store.failure(job.key)
-            again = (self.retry and job.key in needed) or (self.redo and job.key in chosen)
-            if record and store.replacing(job.key) and not again:
+            record = store.failure(job.key) if job.key in failed else None
+            asked = (self.retry is Retry.FAILED and job.key in needed) or (self.redo and job.key in chosen)
+            if record and store.replacing(job.key) and not asked:
                 store.keep(job.key)  # doing it again has failed: what it should have replaced stands
                 changed = True
-            elif record and (again or record["status"] not in LASTING):
+            elif record and (asked or record["status"] not in kept):
                 store.forget_failure(job.key)
                 changed = True
             if self.redo and job.key in chosen and store.has(job.key):
@@ -73,10 +73,10 @@ class Resume:
 
 def forget_failures(plan: Plan, store: Store, which: Collection[Status]) -> None:
     """Let jobs be tried again that ended so."""
-    for job in plan.jobs():
-        record = store.failure(job.key)
+    for key in store.failed().intersection(job.key for job in plan.jobs()):
+        record = store.failure(key)
         if record and record["status"] in which:
-            store.forget_failure(job.key)
+            store.forget_failure(key)
 
 
 GO_ON = Resume()
@@ -93,9 +93,9 @@ class FailFast:
 
     listener: Listener
 
-    def started(self, job: Job) -> None:
+    def started(self, job: Job, place: Place) -> None:
         """See `Listener.started`."""
-        self.listener.started(job)
+        self.listener.started(job, place)
 
     def progressed(self, job: Job, done: int, total: int, losses: dict[str, float]) -> None:
         """See `Listener.progressed`."""

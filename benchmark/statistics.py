@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 
 DRAWS = 10_000
 CONFIDENCE = 0.95
+TOGETHER = 256
+"""Columns whose resamples are held in memory at once."""
 
 Floats = NDArray[np.float64]
 
@@ -156,7 +158,11 @@ def interval(values: Floats, weights: Floats) -> tuple[Floats, Floats]:
     Returns:
         Lower and upper bound of the 95 % interval, float64 [columns] each; NaN where no subject has a value.
     """
-    return bounds(resampled_means(values, weights))
+    low, high = np.empty(values.shape[1]), np.empty(values.shape[1])
+    for first in range(0, values.shape[1], TOGETHER):
+        some = slice(first, first + TOGETHER)
+        low[some], high[some] = bounds(resampled_means(values[:, some], weights))
+    return low, high
 
 
 def estimate(value: float, resampled: Floats) -> Estimate:

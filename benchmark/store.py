@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import time
 import uuid
@@ -31,10 +32,11 @@ from typing import Any
 from refbench.checksums import JOB, RECORD, file_sums, sealed
 from refbench.errors import RefbenchError, StoreError
 from refbench.fingerprint import digest, file_digest
-from refbench.holding import holding, is_held
+from refbench.holding import clear, holding, is_held
 from refbench.job import Job
 
 DAMAGE = "damage.json"
+_CUT_SHORT = re.compile(r"\..+\.[0-9a-f]{8}")
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
@@ -47,6 +49,12 @@ def write_atomically(path: Path, content: str | bytes) -> None:
     except OSError:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def cut_short(root: Path) -> Iterator[Path]:
+    """What kills left of `write_atomically` below a store; it looks the same while somebody writes."""
+    for folder in ("", "runs/*/", "failures/*/", "jobs/*/", "damaged/*/", "replace/", "environments/"):
+        yield from (path for path in root.glob(f"{folder}.*") if _CUT_SHORT.fullmatch(path.name))
 
 
 def write_text(path: Path, text: str) -> None:
@@ -88,7 +96,7 @@ class Store:
 
     def folder(self, key: str) -> Path:
         """Where the result of a job is, or will be."""
-        return self.root / "objects" / key[:2] / key
+        return self.root / f"objects/{key[:2]}/{key}"
 
     def scratch(self, key: str) -> Path:
         """Where a running job keeps what must survive a kill."""
@@ -142,7 +150,7 @@ class Store:
 
     def replaced(self) -> frozenset[str]:
         """Keys of all results that are to be replaced."""
-        return frozenset(path.name for path in (self.root / "replace").glob("*"))
+        return frozenset(path.name for path in (self.root / "replace").glob("[!.]*"))
 
     def replace(self, key: str) -> None:
         """Let a job be done again; its result stands until there is another one."""
@@ -154,7 +162,7 @@ class Store:
         self._replace_mark(key).unlink(missing_ok=True)
 
     def _replace_mark(self, key: str) -> Path:
-        return self.root / "replace" / key
+        return self.root / f"replace/{key}"
 
     def record(self, key: str) -> dict[str, Any] | None:
         """The same, and of a job whose result was dropped how it once ended."""
@@ -166,14 +174,10 @@ class Store:
 
     def dropped_folder(self, key: str) -> Path:
         """Where records of a job lie whose result was dropped."""
-        return self.root / "dropped" / key[:2] / key
-
-    def dropped(self, key: str) -> bool:
-        """Whether this job ended well and its result was given up."""
-        return (self.dropped_folder(key) / RECORD).exists()
+        return self.root / f"dropped/{key[:2]}/{key}"
 
     def _failure_file(self, key: str) -> Path:
-        return self.root / "failures" / key[:2] / f"{key}.json"
+        return self.root / f"failures/{key[:2]}/{key}.json"
 
     def _read(self, path: Path) -> dict[str, Any] | None:
         try:
@@ -259,13 +263,12 @@ class Store:
         self._failure_file(key).unlink(missing_ok=True)
 
     def sweep(self) -> None:
-        """Remove what jobs left in scratch that were killed in the moment after they had finished."""
+        """Remove locks whose holders were killed, and what jobs left that were killed after they had finished."""
         for path in (self.root / "scratch").iterdir() if self.writable else ():
-            if self.has(path.stem):
-                if path.is_dir():
-                    shutil.rmtree(path, ignore_errors=True)
-                else:
-                    path.unlink(missing_ok=True)
+            if path.suffix == ".lock":
+                clear(path)
+            elif self.has(path.stem):
+                shutil.rmtree(path, ignore_errors=True)
 
     @contextmanager
     def lock(self, key: str) -> Iterator[None]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any
@@ -27,12 +28,12 @@ class Chosen:
     plugin: Plugin
     origin: str
 
-    @property
+    @cached_property
     def params(self) -> dict[str, Any]:
         """All parameters as JSON values, defaults included."""
         return self.plugin.model_dump(mode="json")
 
-    @property
+    @cached_property
     def label(self) -> str:
         """What tables call it: the name with the parameters that were given."""
         return self.plugin.label(self.name)

@@ -13,6 +13,7 @@ from conftest import Workplace
 from refbench.errors import DataError, SuiteError
 from refbench.job import Job
 from refbench.plan import Plan, build_plan
+from refbench.records import read_records
 from refbench.results import run_folder, write_results
 from refbench.store import Store
 from refbench.suite import load_suite
@@ -216,7 +217,8 @@ def test_one_file_under_two_names_in_one_part_is_a_note(workplace: Workplace) ->
     assert laid_out.notes == (
         "1 subject(s) with the same head as another of their part (the run's split.csv says who)",
     )
-    run = write_results(laid_out, Store(workplace.folder / "store"), {})
+    store = Store(workplace.folder / "store")
+    run = write_results(laid_out, store, read_records(laid_out, store), {})
     notes = pd.read_csv(run.folder / "split.csv", keep_default_na=False).set_index("subject")["note"]
     assert {subject: note for subject, note in notes.items() if note} == {second: f"same content as {first}"}
 
@@ -288,7 +290,8 @@ def test_the_split_is_saved_with_the_run_and_can_be_used_again(workplace: Workpl
         "1 of 8 scans excluded, of 1 subject(s): the head could not be loaded (the run's split.csv says whose, and "
         "why)",
     )
-    folder = write_results(laid_out, store, {"split": {}, "notes": list(laid_out.notes)}).folder
+    about = {"split": {}, "notes": list(laid_out.notes)}
+    folder = write_results(laid_out, store, read_records(laid_out, store), about).folder
 
     rows = pd.read_csv(folder / "split.csv", keep_default_na=False).set_index("subject")
     assert [*rows.columns] == ["site", "part", "note"]

@@ -18,6 +18,7 @@ from refbench.errors import RefbenchError
 from refbench.plan import build_plan
 from refbench.qc import PEOPLE, TROUBLED, WARNING, choose, write_pages
 from refbench.qc_page import ALARM, COLUMNS, TILE, Camera, Row, draw_page
+from refbench.records import read_records
 from refbench.results import Run, load_run, write_results
 from refbench.store import Store
 from refbench.suite import load_suite
@@ -42,7 +43,7 @@ def made(folder: Path, text: str) -> tuple[Run, Store]:
             scratch.mkdir(parents=True)
             run_job(job, store, scratch, suite.plugin_files, "cpu", lambda *_: None)
             store.commit(job, scratch / "result", {"status": "ok"})
-    return load_run(write_results(plan, store, {}).folder), store
+    return load_run(write_results(plan, store, read_records(plan, store), {}).folder), store
 
 
 @pytest.fixture(scope="module")

@@ -177,7 +177,7 @@ def test_a_training_that_diverges_keeps_its_last_checkpoint_and_costs_nobody_els
     checkpoint = workplace.folder / "store" / "scratch" / lost["key"] / "checkpoint"
     assert checkpoint.read_text() == "the last good one"
     assert set(run.scores["attacker"]) == {"", "none", "offset(share=0.4)", "offset(share=1)"}
-    workplace.refbench("run", suite, "--retry")
+    workplace.refbench("run", suite, "--retry", "failed")
     assert workplace.count("fit") == 4, "only the one that diverged was tried again"
     assert checkpoint.exists()
 
@@ -221,8 +221,18 @@ def test_failures_are_kept_until_asked_for(workplace: Workplace) -> None:
     plan = workplace.refbench("plan", suite).stdout
     assert "kept" in plan
     assert "diverged" in plan
-    workplace.refbench("run", suite, "--retry")
+    workplace.refbench("run", suite, "--retry", "failed")
     assert workplace.count("fit") == 2
+
+
+def test_what_was_lost_is_tried_again_unless_not_wanted(workplace: Workplace) -> None:
+    suite = workplace.suite("attackers: [none, offset: {fault: segfault}]")
+    for arguments, count in (((), 1), ((), 2), (("--retry", "none"), 2), (("--retry", "failed"), 3)):
+        result = workplace.refbench("run", suite, *arguments)
+        assert result.returncode == 3
+        assert "crashed: killed by SIGSEGV" in result.stderr
+        assert workplace.count("fit") == count, arguments
+    assert "'none', 'lost', 'failed'" in workplace.refbench("run", suite, "--retry", "all").stderr
 
 
 def test_nobody_left_for_a_part_of_the_split_is_one_message(workplace: Workplace) -> None:

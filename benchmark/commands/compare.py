@@ -11,7 +11,7 @@ import typer
 from rich.text import Text
 
 from refbench import completion
-from refbench.commands.common import INTERRUPTED, RegionOption, StoreOption, SuiteArgument, errors, output
+from refbench.commands.common import INTERRUPTED, JobsOption, RegionOption, StoreOption, SuiteArgument, errors, output
 from refbench.errors import RefbenchError, SuiteError
 from refbench.registry import closest
 from refbench.store import Store, default_store
@@ -88,7 +88,7 @@ def gate(
         bool, typer.Option("--github", help="Append the summary to the file that $GITHUB_STEP_SUMMARY names.")
     ] = False,
     format: FormatOption = "table",  # noqa: A002
-    jobs: Annotated[Optional[int], typer.Option(min=1, help="Jobs side by side [default: one per core]")] = None,  # noqa: UP045
+    jobs: JobsOption = None,
 ) -> None:
     """Run a suite and compare it with a committed baseline, for continuous integration.
 
@@ -133,8 +133,8 @@ def gate(
 
 
 def _execute(suite: Suite, store: Store, jobs: int | None) -> Outcome:
-    from refbench.progress import ConsoleProgress
     from refbench.run import execute
+    from refbench.watch.console import ConsoleProgress
 
     progress = ConsoleProgress(errors)  # the table, or JSON, has the standard output for itself
     try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, Optional
 
@@ -12,6 +11,7 @@ from rich.text import Text
 from refbench import completion
 from refbench.commands.common import FAILURES, INTERRUPTED, errors, output
 from refbench.datasets.ixi_source import ARCHIVE, ARCHIVE_BYTES, LICENCE, PAGE, SOURCE, SPREADSHEET, SUBJECTS
+from refbench.machine import cores
 
 if TYPE_CHECKING:
     from refbench.datasets.base import Dataset
@@ -87,7 +87,7 @@ def phantom(
 
     cohort = {"subjects": subjects, "sessions": sessions, "scale": scale, "seed": seed, "scanners": scanners}
     with Counting(output, "write") as counting:
-        write_cohort(cohort, folder, jobs=jobs or os.cpu_count() or 1, progress=counting.at)
+        write_cohort(cohort, folder, jobs=jobs or cores(), progress=counting.at)
     output.print(Text(f"in a suite: dataset: {{bids: {{path: {folder}}}}}"), soft_wrap=True)
 
 
@@ -164,9 +164,7 @@ def _verified(dataset: Dataset, plugin_files: tuple[Path, ...], jobs: int | None
     from refbench.verify import verify as verify_dataset
 
     with Counting(output, "check") as counting:
-        return verify_dataset(
-            dataset, jobs=jobs or os.cpu_count() or 1, plugin_files=plugin_files, progress=counting.at
-        )
+        return verify_dataset(dataset, jobs=jobs or cores(), plugin_files=plugin_files, progress=counting.at)
 
 
 def _show(verdict: Verdict) -> None:

@@ -9,7 +9,7 @@ import typer
 from rich.text import Text
 
 from refbench import completion
-from refbench.commands.common import INTERRUPTED, StoreOption, errors, output
+from refbench.commands.common import INTERRUPTED, JobsOption, StoreOption, errors, output
 from refbench.store import Store, default_store
 
 DIFFERENT = 1
@@ -22,7 +22,7 @@ def reproduce(
         typer.Option(help="Store for what is made again [default: beside the run's own, ending in -reproduced]"),
     ] = None,
     tolerance: Annotated[float, typer.Option(min=0, help="So much two numbers may be apart and count as equal")] = 0.0,
-    jobs: Annotated[Optional[int], typer.Option(min=1, help="Jobs side by side [default: one per core]")] = None,  # noqa: UP045
+    jobs: JobsOption = None,
     store: StoreOption = None,
 ) -> None:
     """Run the same again from a run's lock file in a store of its own, and compare every number.
@@ -38,10 +38,10 @@ def reproduce(
     from refbench.commands.compare import show_means
     from refbench.errors import RefbenchError
     from refbench.lock_file import read_lock
-    from refbench.progress import ConsoleProgress
     from refbench.reproduce import changed_plugin_files, compare_numbers, locked_suite, report
     from refbench.results import find_runs, load_run
     from refbench.run import execute
+    from refbench.watch.console import ConsoleProgress
 
     place = Store(store or default_store())
     (folder,) = find_runs(place.root, [run])

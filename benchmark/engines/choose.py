@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from refbench.engines.base import Engine, Listener
 from refbench.engines.local import LocalEngine
 from refbench.engines.options import EngineOptions
 from refbench.errors import SuiteError
+from refbench.machine import jobs_side_by_side
 from refbench.store import Store
 from refbench.suite import Suite
 from refbench.yaml_source import YamlSource
@@ -44,7 +44,7 @@ def chosen_engine(text: str | None, suite: Suite) -> EngineOptions:
 def make_engine(
     options: EngineOptions, suite: Suite, store: Store, listener: Listener, *, slots: int | None = None
 ) -> Engine:
-    """The engine for a suite's jobs. `slots`: jobs side by side on this machine; the number of cores if not given.
+    """The engine for a suite's jobs. `slots`: jobs side by side on this machine; as many as have room if not given.
 
     Raises:
         SuiteError: its package is not installed, or a training wants more graphics cards than there are.
@@ -60,7 +60,7 @@ def make_engine(
         from refbench.engines.slurm import SlurmEngine
 
         return SlurmEngine(store, limits, files, listener, options.slurm, cards)
-    return LocalEngine(store, limits, files, listener, slots or os.cpu_count() or 1, cards)
+    return LocalEngine(store, limits, files, listener, slots or jobs_side_by_side(limits.memory_gb), cards)
 
 
 def _said(wrong: ErrorDetails) -> str:

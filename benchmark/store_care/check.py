@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -10,6 +9,7 @@ from dataclasses import dataclass
 
 from refbench.checksums import Finding, look
 from refbench.damage import label_of
+from refbench.machine import cores
 from refbench.store import Store
 
 MOST_READERS = 8
@@ -41,7 +41,7 @@ def verify_store(store: Store, progress: Callable[[int, int], object]) -> Verdic
     with store.undisturbed():
         keys = sorted(store.keys())
         found: dict[str, Finding] = {}
-        readers = min(MOST_READERS, os.cpu_count() or 1)
+        readers = min(MOST_READERS, cores())
         with ThreadPoolExecutor(readers) as pool:  # hashing lets other threads run
             for key, finding in zip(keys, pool.map(lambda key: look(store.folder(key), deep=True), keys), strict=True):
                 found[key] = finding
