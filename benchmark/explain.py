@@ -36,10 +36,10 @@ def explain(plan: Plan, store: Store) -> list[Reason]:
         found = look(store.folder(job.key), deep=False) if job.key in there else Finding("gone")
         if found.state == "damaged":
             reasons.append(Reason(job, "run", f"damaged: {found.what}"))
-        elif found.state != "gone":
-            reasons.append(Reason(job, "cached", ""))
         elif job.key in replaced and not failure:
             reasons.append(Reason(job, "run", "to be done again"))
+        elif found.state != "gone":
+            reasons.append(Reason(job, "cached", ""))
         elif job.key not in waiting and job.key in dropped:
             reasons.append(Reason(job, "cached", "dropped, and nobody needs it"))
         elif failure and failure["status"] in LASTING:

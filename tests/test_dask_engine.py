@@ -131,9 +131,11 @@ def test_plugins_that_take_their_process_with_them_leave_the_workers_alone(
 
 
 def test_ctrl_c_ends_what_runs_on_the_workers(workplace: Workplace, cluster: DaskCluster) -> None:
+    # The first stages are done already, on this machine.
+    assert workplace.refbench("run", workplace.suite(FEW, "prepared")).returncode == 0
     suite = workplace.suite(f"{FEW}attackers: [offset: {{pause: 300}}, offset: {{pause: 301}}, offset: {{pause: 302}}]")
     process = workplace.start("run", suite, on(cluster, bundle=1))
-    wait_until(lambda: workplace.count("fit") == 2)
+    wait_until(lambda: workplace.count("fit") == 3)
     jobs = running_jobs(workplace)
     assert len(jobs) == 2
     process.send_signal(signal.SIGINT)
@@ -144,10 +146,10 @@ def test_ctrl_c_ends_what_runs_on_the_workers(workplace: Workplace, cluster: Das
     assert not [job for job in jobs if Path(f"/proc/{job}").exists()]
     assert not Store(workplace.folder / "store").failed()
     time.sleep(1)
-    assert workplace.count("fit") == 2, "what had not begun does not begin"
+    assert workplace.count("fit") == 3, "what had not begun does not begin"
 
 
-DEEP = """
+CARDED = """
 import json, os, time
 from pathlib import Path
 from typing import ClassVar
@@ -155,7 +157,7 @@ from refbench.attackers.none import NoAttack
 from refbench.plugin import param
 
 
-class Deep(NoAttack):
+class Carded(NoAttack):
     "Notes which cards it sees."
 
     gpu: ClassVar[bool] = True
@@ -164,7 +166,7 @@ class Deep(NoAttack):
     def fit(self, train, validation, context):
         time.sleep(2)
         note = {"cards": os.environ.get("CUDA_VISIBLE_DEVICES"), "worker": os.environ.get("WORKER")}
-        (Path(os.environ["TINY_LOG"]) / f"deep-{self.number}").write_text(json.dumps(note))
+        (Path(os.environ["TINY_LOG"]) / f"carded-{self.number}").write_text(json.dumps(note))
         return super().fit(train, validation, context)
 """
 
@@ -172,19 +174,19 @@ class Deep(NoAttack):
 def test_trainings_of_networks_go_where_cards_are_offered_and_have_theirs_alone(
     workplace: Workplace, cluster: DaskCluster
 ) -> None:
-    (workplace.folder / "deep.py").write_text(DEEP)
+    (workplace.folder / "carded.py").write_text(CARDED)
     cluster.worker("--resources", "GPU=2", threads=2, under=("env", "WORKER=with cards", "CUDA_VISIBLE_DEVICES=5,7"))
     wait_until(lambda: "Registered to" in cluster.said(2))
     tiny = Path(__file__).with_name("tiny_plugins.py")
-    suite = workplace.suite(f"{FEW}plugins: [{tiny}, deep.py]\nattackers: [none, deep: {{number: [1, 2]}}]")
+    suite = workplace.suite(f"{FEW}plugins: [{tiny}, carded.py]\nattackers: [none, carded: {{number: [1, 2]}}]")
     result = workplace.refbench("run", suite, on(cluster))
     assert result.returncode == 0, result.stderr
-    notes = [json.loads((workplace.folder / "log" / f"deep-{number}").read_text()) for number in (1, 2)]
+    notes = [json.loads((workplace.folder / "log" / f"carded-{number}").read_text()) for number in (1, 2)]
     assert {note["worker"] for note in notes} == {"with cards"}
     assert sorted(note["cards"] for note in notes) == ["5", "7"]
     refused = workplace.refbench(
         "run",
-        workplace.suite(f"{FEW}plugins: [{tiny}, deep.py]\nattackers: [deep]\ntraining: {{gpus: 3}}"),
+        workplace.suite(f"{FEW}plugins: [{tiny}, carded.py]\nattackers: [carded]\ntraining: {{gpus: 3}}"),
         on(cluster),
     )
     assert refused.returncode == 2

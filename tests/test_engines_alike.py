@@ -22,7 +22,7 @@ seeds: [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]
 regions: [whole]
 """
 OTHERS = {
-    "dask": "dask: {cluster_options: {n_workers: 2, threads_per_worker: 1}, bundle: 40}",
+    "dask": "dask: {cluster_options: {n_workers: 2, threads_per_worker: 1}, bundle: 100}",
     "slurm": "slurm: {bundle: 100}",
 }
 CLUSTERS = {"dask": nullcontext, "slurm": slurm}

@@ -84,10 +84,10 @@ def test_a_weakened_blur_turns_the_gate_red_and_an_unchanged_run_stays_green(wor
     made = workplace.refbench("gate", suite, "--baseline", baseline, "--write")
     assert made.returncode == 0, made.stderr
 
-    for number in range(3):  # each in a store of its own, so that all is really computed again
-        green = workplace.refbench("gate", suite, "--baseline", baseline, "--store", workplace.folder / str(number))
-        assert green.returncode == 0, green.stderr
-        assert "Fine: 4 rows are the same." in green.stderr
+    # In a store of its own, so that all is really computed again.
+    green = workplace.refbench("gate", suite, "--baseline", baseline, "--store", workplace.folder / "other")
+    assert green.returncode == 0, green.stderr
+    assert "Fine: 4 rows are the same." in green.stderr
 
     plugin.write_text(BLUR.replace("STRENGTH", "0.7"))
     summary = workplace.folder / "summary.md"

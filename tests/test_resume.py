@@ -17,7 +17,8 @@ from refbench.results import load_run
 from refbench.store import Store
 from refbench.suite import load_suite
 
-SUITE = "anonymizers: [identity, smear: {reach: [1, 3]}]\nattackers: [none, offset]"
+FEW = "dataset: {tiny_heads: {people: 4}}\n"
+SUITE = FEW + "anonymizers: [identity, smear: {reach: [1, 3]}]\nattackers: [none, offset]"
 
 
 @pytest.fixture
@@ -81,7 +82,7 @@ def test_a_part_of_a_suite_is_run_and_the_leaderboard_says_what_is_missing(workp
     suite = workplace.suite(SUITE)
     result = workplace.refbench("run", suite, "--only", "anonymizer=smear(reach=1)", "--only", "attacker=offset")
     assert result.returncode == 0, result.stderr
-    assert (workplace.count("anonymize"), workplace.count("fit")) == (8, 1)
+    assert (workplace.count("anonymize"), workplace.count("fit")) == (4, 1)
     board = json.loads(workplace.refbench("leaderboard", "--format", "json").stdout)["rows"]
     told = {row["anonymizer"]: (row["rank"], row["failed"], row["missing"]) for row in board}
     assert told == {
@@ -105,12 +106,12 @@ def test_redo_does_again_what_is_chosen_and_keeps_the_rest(workplace: Workplace)
     table = (workplace.run_folder() / "scores.parquet").read_bytes()
     result = workplace.refbench("run", suite, "--redo", "--only", "kind=train", "--only", "anonymizer=smear*")
     assert result.returncode == 0, result.stderr
-    assert (workplace.count("load"), workplace.count("fit")) == (8, 3 + 2)
+    assert (workplace.count("load"), workplace.count("fit")) == (4, 3 + 2)
     workplace.refbench("run", suite, "--redo")
-    assert (workplace.count("load"), workplace.count("fit")) == (16, 5 + 3)
+    assert (workplace.count("load"), workplace.count("fit")) == (8, 5 + 3)
     assert (workplace.run_folder() / "scores.parquet").read_bytes() == table
     workplace.refbench("run", suite)
-    assert (workplace.count("load"), workplace.count("fit")) == (16, 8), "it is done again once"
+    assert (workplace.count("load"), workplace.count("fit")) == (8, 8), "it is done again once"
     store = workplace.folder / "store"
     assert not list((store / "scratch").iterdir())
     assert not list((store / "replace").iterdir())
@@ -118,7 +119,7 @@ def test_redo_does_again_what_is_chosen_and_keeps_the_rest(workplace: Workplace)
 
 @pytest.mark.slow
 def test_a_result_stands_until_the_new_one_is_there(workplace: Workplace) -> None:
-    suite = workplace.suite("attackers: [offset: {pause: 2}]")
+    suite = workplace.suite(FEW + "attackers: [offset: {pause: 4}]")
     workplace.refbench("run", suite)
     store = Store(workplace.folder / "store")
     (trained,) = [key for label, key in keys(workplace).items() if label.startswith("train")]
@@ -148,7 +149,7 @@ def test_what_could_not_be_done_again_is_told_and_then_stands_as_it_was(workplac
         "        return super().fit(train, validation, context)\n"
     )
     tiny = Path(__file__).with_name("tiny_plugins.py")
-    suite = workplace.suite(f"plugins: [{tiny}, {plugins}]\nattackers: [moody]")
+    suite = workplace.suite(f"{FEW}plugins: [{tiny}, {plugins}]\nattackers: [moody]")
     first = workplace.refbench("run", suite)
     assert first.returncode == 0, first.stderr
     table = (workplace.run_folder() / "scores.parquet").read_bytes()
@@ -166,11 +167,11 @@ def keys(workplace: Workplace) -> dict[str, str]:
 
 
 def test_fail_fast_stops_at_the_first_failure_and_keeps_what_finished(workplace: Workplace) -> None:
-    suite = workplace.suite("attackers: [none, offset: {pause: 100}, offset: {fault: raise}]")
+    suite = workplace.suite(FEW + "attackers: [none, offset: {pause: 100}, offset: {fault: raise}]")
     result = workplace.refbench("run", suite, "--fail-fast", "--jobs", "3")
     assert result.returncode == 3
     assert "diverged" in result.stderr
     ended = load_run(workplace.run_folder()).cells.set_index("attacker")["status"]
     assert ended["offset(fault=raise)"] == "failed"
     assert ended["offset(pause=100)"] == "cancelled"
-    assert workplace.count("load") == 8
+    assert workplace.count("load") == 4
