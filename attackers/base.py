@@ -75,6 +75,10 @@ class Attacker(Plugin, ABC):
     gpu: ClassVar[bool] = False
     """True: a training worth a GPU, or all cores of a machine without one; False: one core will do."""
 
+    batch_parameter: ClassVar[str | None] = None
+    """Its parameter, a whole number, that may be halved, down to 1, where a graphics card's memory is full: `fit` is
+    then called again with the half. None: it cannot do with less."""
+
     share: float = param(
         1.0, "share of the training people that it is shown; a sweep gives a learning curve", unit="0-1", gt=0, le=1
     )

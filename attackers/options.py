@@ -22,6 +22,7 @@ class NetworkAttacker(Attacker):
     """
 
     gpu: ClassVar[bool] = True
+    batch_parameter: ClassVar[str | None] = "batch"
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
 
     batch: int = param(8, "slices per step", ge=1)

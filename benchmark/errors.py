@@ -8,6 +8,7 @@ RefbenchError
 ├── StoreError        the store cannot be read or written
 │   └── DamagedInput  a result that a job needs differs from its checksums (`refbench.damage`)
 ├── EngineError       the machines that jobs should run on cannot be had
+├── CardFull          a graphics card has not enough memory for a training
 ├── NobodyLeft        the preparation of every subject of a part failed
 └── Unavailable       a plug-in lacks a program or a file on this machine
 """
@@ -39,6 +40,10 @@ class StoreError(RefbenchError):
 
 class EngineError(RefbenchError):
     """The machines that jobs should run on cannot be had, or cannot do the work."""
+
+
+class CardFull(RefbenchError):  # noqa: N818  (it becomes the job status `out of memory`)
+    """A graphics card has not enough memory for a training, however small its batch."""
 
 
 class Unavailable(RefbenchError):  # noqa: N818  (it becomes the job status `skipped`)

@@ -5,6 +5,16 @@ from __future__ import annotations
 import sys
 from typing import Any
 
+_FULL = ("CUDA out of memory", "CUDA error: out of memory", "STATUS_ALLOC_FAILED")
+"""Words of torch's allocator, of the driver, and of cuBLAS and cuDNN."""
+
+
+def card_is_full(error: Exception) -> bool:
+    """Whether an error of torch says that there is no memory left on a graphics card."""
+    # By its name: nobody imports torch only to ask.
+    named = any(kind.__name__ == "OutOfMemoryError" for kind in type(error).__mro__)
+    return named or (isinstance(error, RuntimeError) and any(words in str(error) for words in _FULL))
+
 
 class GpuUse:
     """Counts from when it is made. Nothing is imported for a job that has no card, or that never touched it."""

@@ -57,7 +57,8 @@ def checkout() -> dict[str, Any]:
     root = Path(__file__).resolve().parents[1]
     if not (root / ".git").exists():
         return {}
-    git = ["git", "-C", str(root)]
+    # Without the lock by which `git status` keeps what it has learnt: a kill would leave it in the repository.
+    git = ["git", "--no-optional-locks", "-C", str(root)]
     try:
         commit = _said([*git, "rev-parse", "HEAD"])
         changed = _said([*git, "status", "--porcelain", "--untracked-files=no"])

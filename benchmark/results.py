@@ -9,6 +9,7 @@ A run's folder holds plain tables and no images:
     suite.yaml       as it was run; run.json: when, on what, with which versions; jobs.json: label to key
     plan.json        while it is made, too: its jobs and cells, see `refbench.run_status`
     lock.json        what it takes to run the same again, see `refbench.lock_file`
+    events.jsonl     what happened when, see `refbench.watch.events`
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ NO_ATTACK = ""
 NOT_RUN = "not run yet"
 """Of a cell its `error`, of a scan its `outcome`, where a run has left them open."""
 
+EVENTS = "events.jsonl"
 TABLES = (
     "scores.parquet",
     "cells.csv",
@@ -46,6 +48,7 @@ TABLES = (
     "jobs.json",
     "run.json",
     "lock.json",
+    EVENTS,
 )
 """All that a run's folder holds but pictures and pages, which can be drawn again."""
 

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from refbench.engines.base import Listener
+from refbench.engines.base import Listener, Place
 from refbench.errors import StoreError
 from refbench.job import LASTING, LOST, Job, Retry, Status
 from refbench.only import ALL, Only
@@ -93,9 +93,9 @@ class FailFast:
 
     listener: Listener
 
-    def started(self, job: Job) -> None:
+    def started(self, job: Job, place: Place) -> None:
         """See `Listener.started`."""
-        self.listener.started(job)
+        self.listener.started(job, place)
 
     def progressed(self, job: Job, done: int, total: int, losses: dict[str, float]) -> None:
         """See `Listener.progressed`."""

@@ -6,37 +6,31 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from refbench.cohort import Cohort
 from refbench.damage import set_aside_damaged
-from refbench.engines.base import Engine, Listener
+from refbench.engines.base import Engine
 from refbench.engines.choose import make_engine
 from refbench.engines.options import HERE, EngineOptions
 from refbench.errors import StoreError
+from refbench.forecast.estimate import outlook_of
 from refbench.lock_file import going_on, write_lock
 from refbench.plan import Plan, build_plan
 from refbench.provenance import environment
-from refbench.records import read_records
+from refbench.records import Records, read_records
 from refbench.results import Run, run_folder, write_results
 from refbench.resume import GO_ON, FailFast, FirstFailure, Resume, forget_failures
-from refbench.run_status import write_plan
+from refbench.run_status import note_end, write_plan
+from refbench.smaller_batch import batch_notes
 from refbench.split_options import Part
 from refbench.store import Store
 from refbench.suite import Suite
+from refbench.watch.events import EventLog
+from refbench.watch.listeners import Progress, Together
 
 ROUNDS = 3
 """How often the stages are gone through, where jobs find damaged results that must be made again."""
-
-
-class Progress(Listener, Protocol):
-    """A listener that also hears of the plan and of its stages."""
-
-    def planned(self, suite: Suite, total: int, cached: int) -> None:
-        """The whole plan is known."""
-
-    def stage(self, name: str, jobs: int) -> None:
-        """A stage with so many jobs to run begins."""
 
 
 @dataclass
@@ -83,15 +77,19 @@ def execute(
         EngineError: the machines that jobs should run on cannot be had.
         KeyboardInterrupt: stopped by the user; what has finished is kept.
     """
-    started = time.time()
+    started, began = time.time(), time.monotonic()
     store.sweep()
-    run = _Execution(suite, store, run_folder(suite, store), resume, started)
-    with going_on(store, run.folder.name):
+    folder = run_folder(suite, store)
+    events = EventLog(folder, engine.name, silent=not store.writable)
+    progress = Together(progress, events)
+    run = _Execution(suite, store, folder, resume, started, engine, slots)
+    with events, going_on(store, folder.name):
         before = store.damaged()
         plan = run.plan(parts=parts)
         damaged = set_aside_damaged(store, plan.jobs())
         if resume.prepare(plan, store) or damaged:
             plan = run.plan(plan.cohort)
+        run.tell_damage(before, progress)
         waiting, jobs = resume.waiting(plan, store), list(plan.jobs())
         there = frozenset(store.keys()).union(store.dropped_keys()) - waiting
         cached = sum(job.key in there for job in jobs)
@@ -109,10 +107,12 @@ def execute(
             except FirstFailure:
                 plan = run.plan(plan.cohort)
         records = read_records(plan, store)
-        tables = write_results(plan, store, records, _about(plan, engine, started))
+        tables = write_results(plan, store, records, _about(plan, records, engine, started, began))
         write_lock(plan, store, run.folder, records.ended.values())
-    jobs = list(plan.jobs())
-    keys, failures = {job.key for job in jobs}, list(records.failures.values())
+        note_end(run.folder, store)
+        jobs = list(plan.jobs())
+        keys, failures = {job.key for job in jobs}, list(records.failures.values())
+        events.failures = len(failures)
     found = [what for key, what in store.damaged().items() if key in keys and what != before.get(key)]
     return Outcome(tables, len(jobs), cached, failures, [f"{what['label']}: {what['what']}" for what in found])
 
@@ -124,13 +124,15 @@ class _Execution:
     folder: Path
     resume: Resume
     started: float
+    engine: EngineOptions
+    slots: int | None
 
     def plan(self, cohort: Cohort | None = None, parts: Mapping[str, Part] | None = None) -> Plan:
         """A plan that others see, and whose results nobody takes out of the store from now on."""
         with self.store.undisturbed():
             plan = build_plan(self.suite, self.store, cohort, parts)
             write_lock(plan, self.store, self.folder)
-        write_plan(plan, self.store, self.started)
+        write_plan(plan, self.store, self.started, self.engine, self.slots)
         return plan
 
     def rounds(self, plan: Plan, engine: Engine, progress: Progress) -> Plan:
@@ -138,7 +140,7 @@ class _Execution:
         for _ in range(ROUNDS):
             known = self.store.damaged()
             plan = self.stages(plan, engine, progress)
-            if self.store.damaged() == known:
+            if self.tell_damage(known, progress) == known:
                 break
             forget_failures(plan, self.store, ["blocked"])  # some only wait for the results that were set aside
             plan = self.plan(plan.cohort)
@@ -154,26 +156,36 @@ class _Execution:
                 shards = [[job for job in shard if job.key in waiting] for shard in stage.shards]
                 shards = [shard for shard in shards if shard]
                 if shards:
-                    progress.stage(stage.name, sum(map(len, shards)))
+                    outlook = outlook_of(plan, self.store, waiting, self.engine, self.slots)
+                    progress.stage(stage.name, sum(map(len, shards)), outlook)
                     engine.run(shards, deep=len(stage.shards) if stage.deep else 0)
                     plan = self.plan(plan.cohort)
                     waiting = self.resume.waiting(plan, self.store)
         return plan
 
+    def tell_damage(self, known: Mapping[str, dict[str, Any]], progress: Progress) -> dict[str, dict[str, Any]]:
+        """Tell what was found damaged since; returns all that lies aside now."""
+        found = self.store.damaged()
+        for key, what in found.items():
+            if what != known.get(key):
+                progress.damaged(what["label"], what["what"])
+        return found
 
-def _about(plan: Plan, engine: EngineOptions, started: float) -> dict[str, Any]:
-    """What `run.json` says beside the split."""
+
+def _about(plan: Plan, records: Records, engine: EngineOptions, started: float, began: float) -> dict[str, Any]:
+    """What `run.json` says beside the split; `started` by the clock, `began` by one that nobody sets."""
     suite = plan.suite
+    trainings = [(cell.train.label, records.ended.get(cell.train.key)) for cell in plan.cells]
     return {
         "suite": suite.name,
         "description": suite.file.description,
         "started": started,
-        "seconds": time.time() - started,
+        "seconds": time.monotonic() - began,
         "dataset": suite.dataset.label,
         "slices": suite.file.slices.model_dump(mode="json"),
         "selection": {"metric": suite.judge.label, "region": suite.file.selection.region},
         "training": suite.file.training.model_dump(mode="json"),
         "engine": {engine.name: engine.written()},
         "environment": environment(),
-        "notes": list(plan.notes),
+        "notes": [*plan.notes, *batch_notes(trainings)],
     }

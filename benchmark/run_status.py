@@ -8,12 +8,18 @@ from __future__ import annotations
 import json
 import os
 import socket
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import astuple, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from refbench.engines.options import EngineOptions
 from refbench.errors import StoreError
+from refbench.forecast.alike import items
+from refbench.forecast.at_once import at_once, device
+from refbench.forecast.history import History, read_items
+from refbench.forecast.outlook import Beat, Left, Outlook, rest
 from refbench.lock_file import goes_on
 from refbench.plan import Plan
 from refbench.results import run_folder
@@ -60,12 +66,21 @@ class RunStatus:
     runner: str
     attended: bool
     finished: bool
+    left: Left
     jobs: tuple[JobState, ...]
     cells: tuple[CellState, ...]
 
 
-def write_plan(plan: Plan, store: Store, started: float) -> None:
-    """Leave the list of a run's jobs and cells in its folder, where that can be written."""
+def write_plan(plan: Plan, store: Store, started: float, engine: EngineOptions, slots: int | None) -> None:
+    """Leave the list of a run's jobs and cells in its folder, where that can be written.
+
+    Args:
+        plan: all of them.
+        store: where.
+        started: when the runner began, seconds since 1970.
+        engine: where jobs run.
+        slots: jobs side by side on this machine; as many as have room if not given.
+    """
     if not store.writable:
         return
     cells = [
@@ -77,14 +92,24 @@ def write_plan(plan: Plan, store: Store, started: float) -> None:
         }
         for cell in plan.cells
     ]
-    jobs = {job.key: [job.kind, job.label] for job in plan.jobs()}
-    _write(run_folder(plan.suite, store), started, _here(), {"jobs": jobs, "cells": cells})
+    every = {item.key: item for item in items(plan)}
+    groups = {group: number for number, group in enumerate(dict.fromkeys(item.group for item in every.values()))}
+    content = {
+        "jobs": {
+            job.key: [job.kind, job.label, groups[every[job.key].group], every[job.key].work] for job in plan.jobs()
+        },
+        "cells": cells,
+        "groups": [astuple(group) for group in groups],
+        "at_once": at_once(plan, engine, slots),
+        "device": device(plan, engine),
+    }
+    _write(run_folder(plan.suite, store), started, _here(), content)
 
 
 def announce(suite: Suite, store: Store, started: float, runner: str) -> Path:
     """Say that a runner will come, and where to look for it; returns the run's folder."""
     folder = run_folder(suite, store)
-    _write(folder, started, runner, {"jobs": {}, "cells": []})
+    _write(folder, started, runner, {"jobs": {}, "cells": [], "groups": [], "at_once": {}, "device": None})
     return folder
 
 
@@ -98,7 +123,16 @@ def is_announced(folder: Path) -> bool:
 
 
 def _write(folder: Path, started: float, runner: str, content: dict[str, Any]) -> None:
-    write_atomically(folder / PLAN_NAME, json.dumps({"started": started, "runner": runner, **content}))
+    plan = {"started": started, "runner": runner, "finished": False, **content}
+    write_atomically(folder / PLAN_NAME, json.dumps(plan))
+
+
+def note_end(folder: Path, store: Store) -> None:
+    """Say that the tables of a run are those of its plan."""
+    if store.writable:
+        file = folder / PLAN_NAME
+        plan = json.loads(file.read_text(encoding="utf-8"))
+        write_atomically(file, json.dumps({**plan, "finished": True}))
 
 
 def _here() -> str:
@@ -115,32 +149,50 @@ def run_status(folder: Path, store: Store) -> RunStatus:
     file = folder / PLAN_NAME
     try:
         plan = json.loads(file.read_text(encoding="utf-8"))
-        listed = [(key, kind, label) for key, (kind, label) in plan["jobs"].items()]
-        cells = [(_name(cell, plan["cells"]), cell["jobs"]) for cell in plan["cells"]]
-        table = folder / "run.json"
-        finished = table.exists() and table.stat().st_mtime >= file.stat().st_mtime
-        started, runner = float(plan["started"]), str(plan["runner"])
+        listed = [(key, kind, label) for key, (kind, label, *_) in plan["jobs"].items()]
+        every, side_by_side, where = read_items(plan), dict(plan["at_once"]), plan["device"]
+        several = len({cell["seed"] for cell in plan["cells"]}) > 1
+        cells = [(_name(cell, with_seed=several), cell["jobs"]) for cell in plan["cells"]]
+        started, runner, finished = float(plan["started"]), str(plan["runner"]), bool(plan["finished"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise StoreError(f"{file} cannot be read ({error}); run the suite again") from error
     jobs = _job_states(listed, store)
     found = {job.key: job for job in jobs}
     states = tuple(_cell_state(name, [found[key] for key in keys]) for name, keys in cells)
-    return RunStatus(folder.name, started, runner, goes_on(store, folder.name), finished, tuple(jobs), states)
+    history = History(store, (item for item in every if found[item.key].state == "done"))
+    open_items = (item for item in every if found[item.key].state in ("waiting", "running"))
+    now = time.time()
+    beats = {job.key: beat_of(job.note, now) for job in jobs if job.state == "running"}
+    left = Outlook(open_items, history, side_by_side, where).left(beats)
+    attended = goes_on(store, folder.name)
+    return RunStatus(folder.name, started, runner, attended, finished, left, tuple(jobs), states)
+
+
+def beat_of(note: Mapping[str, Any], now: float) -> Beat:
+    """What the note of a running job tells of its time, see `refbench.running`."""
+    elapsed = max(0.0, now - note.get("started", now))
+    if "first" not in note:
+        return Beat(elapsed)
+    at, done = note["first"]
+    return Beat(elapsed, rest((at, done), (note["noted"], note["done"]), note["total"], now))
 
 
 def _job_states(listed: Sequence[tuple[str, str, str]], store: Store) -> list[JobState]:
-    failed = store.failed()
+    done = frozenset(store.keys()) - store.replaced()
+    failed, dropped = store.failed(), frozenset(store.dropped_keys())
     held = {path.stem for path in (store.root / "scratch").glob("*.lock")}
     states = []
     for key, kind, label in listed:
         state: State = "waiting"
         note = None
-        if store.has(key):
+        if key in done:
             state = "done"
         elif key in held and (note := running(store, key)) is not None:
             state = "running"
         elif key in failed and (note := store.failure(key)) is not None:
             state = "failed"
+        elif key in dropped:
+            state = "done"  # once; only who needs its result would make it again
         states.append(JobState(key, kind, label, state, note or {}))
     return states
 
@@ -154,6 +206,5 @@ def _cell_state(name: str, jobs: Sequence[JobState]) -> CellState:
     return CellState(name, "running" if any(job.state == "running" for job in jobs) else "waiting")
 
 
-def _name(cell: dict[str, Any], cells: Sequence[dict[str, Any]]) -> str:
-    seeds = {other["seed"] for other in cells}
-    return f"{cell['anonymizer']} × {cell['attacker']}" + (f" seed {cell['seed']}" if len(seeds) > 1 else "")
+def _name(cell: dict[str, Any], *, with_seed: bool) -> str:
+    return f"{cell['anonymizer']} × {cell['attacker']}" + (f" seed {cell['seed']}" if with_seed else "")

@@ -30,14 +30,19 @@ class Running:
             "started": started,
         }
         self._last = float("-inf")
+        self._first: tuple[float, int] | None = None
         self.at(0, 0, {})
 
     def at(self, done: int, total: int, losses: dict[str, float]) -> None:
         """So many steps are done; written every few seconds."""
+        if total and self._first is None:
+            self._first = (time.time(), done)
         if time.monotonic() - self._last < BEAT_SECONDS:
             return
         self._last = time.monotonic()
         note = {**self._facts, "done": done, "total": total, "losses": losses, "noted": time.time()}
+        if self._first is not None:
+            note["first"] = self._first
         write_atomically(self._file, json.dumps(note))
 
     def ended(self) -> None:

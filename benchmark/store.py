@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import time
 import uuid
@@ -31,10 +32,11 @@ from typing import Any
 from refbench.checksums import JOB, RECORD, file_sums, sealed
 from refbench.errors import RefbenchError, StoreError
 from refbench.fingerprint import digest, file_digest
-from refbench.holding import holding, is_held
+from refbench.holding import clear, holding, is_held
 from refbench.job import Job
 
 DAMAGE = "damage.json"
+_CUT_SHORT = re.compile(r"\..+\.[0-9a-f]{8}")
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
@@ -47,6 +49,12 @@ def write_atomically(path: Path, content: str | bytes) -> None:
     except OSError:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def cut_short(root: Path) -> Iterator[Path]:
+    """What kills left of `write_atomically` below a store; it looks the same while somebody writes."""
+    for folder in ("", "runs/*/", "failures/*/", "jobs/*/", "damaged/*/", "replace/", "environments/"):
+        yield from (path for path in root.glob(f"{folder}.*") if _CUT_SHORT.fullmatch(path.name))
 
 
 def write_text(path: Path, text: str) -> None:
@@ -142,7 +150,7 @@ class Store:
 
     def replaced(self) -> frozenset[str]:
         """Keys of all results that are to be replaced."""
-        return frozenset(path.name for path in (self.root / "replace").glob("*"))
+        return frozenset(path.name for path in (self.root / "replace").glob("[!.]*"))
 
     def replace(self, key: str) -> None:
         """Let a job be done again; its result stands until there is another one."""
@@ -255,13 +263,12 @@ class Store:
         self._failure_file(key).unlink(missing_ok=True)
 
     def sweep(self) -> None:
-        """Remove what jobs left in scratch that were killed in the moment after they had finished."""
+        """Remove locks whose holders were killed, and what jobs left that were killed after they had finished."""
         for path in (self.root / "scratch").iterdir() if self.writable else ():
-            if self.has(path.stem):
-                if path.is_dir():
-                    shutil.rmtree(path, ignore_errors=True)
-                else:
-                    path.unlink(missing_ok=True)
+            if path.suffix == ".lock":
+                clear(path)
+            elif self.has(path.stem):
+                shutil.rmtree(path, ignore_errors=True)
 
     @contextmanager
     def lock(self, key: str) -> Iterator[None]:

@@ -15,10 +15,11 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from refbench import job_log
 from refbench.damage import DamagedInput, check_inputs
-from refbench.errors import InvalidOutput, NobodyLeft, RefbenchError, Unavailable
+from refbench.errors import CardFull, InvalidOutput, NobodyLeft, RefbenchError, Unavailable
 from refbench.full_disk import says_full
-from refbench.gpu_use import GpuUse
+from refbench.gpu_use import GpuUse, card_is_full
 from refbench.job import IN_STORE, Assignment, Job, Status
 from refbench.jobs.task import Task
 from refbench.plugin import Plugin
@@ -28,7 +29,6 @@ from refbench.running import RUNNING_NAME, Running
 from refbench.store import Store
 
 REPORT_SECONDS = 0.5
-LOG_NAME = "log.txt"
 NO_SPACE = 28
 """Exit code of a job that found the disk full: it leaves no record, and is as if it had never begun."""
 
@@ -50,13 +50,15 @@ def _work(assignment: Assignment, connection: Connection) -> None:
     store, job = Store(assignment.store), assignment.job
     with store.lock(job.key):
         if store.has(job.key):  # another run made it while this one waited
+            store.scratch(job.key).rmdir()
             return
         scratch = store.scratch(job.key)
-        _write_output_to(scratch / LOG_NAME)
+        job_log.write_output_to(scratch / job_log.NAME)
         _limit(assignment)
-        started, gpu_use = time.time(), GpuUse(assignment.device)
+        started, began, gpu_use = time.time(), time.monotonic(), GpuUse(assignment.device)
         running = Running(scratch / RUNNING_NAME, assignment, started)
-        status, error = _attempt(assignment, store, scratch, _reporter(connection, running))
+        remarks: dict[str, Any] = {}
+        status, error = _attempt(assignment, store, scratch, _reporter(connection, running), remarks)
         running.ended()
         if status == "failed" and says_full(error):
             sys.exit(NO_SPACE)
@@ -65,7 +67,7 @@ def _work(assignment: Assignment, connection: Connection) -> None:
             "error": error,
             "label": job.label,
             "started": started,
-            "seconds": time.time() - started,
+            "seconds": time.monotonic() - began,
             "peak_memory_mb": peak_memory_mb(),
             "device": assignment.device,
             "threads": assignment.threads,
@@ -73,19 +75,26 @@ def _work(assignment: Assignment, connection: Connection) -> None:
             "environment": store.keep_environment(software()),
             "hardware": hardware(),
             **gpu_use.figures(),
+            **remarks,
         }
         if status == "ok":
             store.commit(job, scratch / "result", record)
         else:
-            store.fail(job.key, record)
+            store.fail(job.key, {**record, "log": job_log.tail(scratch / job_log.NAME)})
 
 
-def _attempt(assignment: Assignment, store: Store, scratch: Path, report: Any) -> tuple[Status, str]:
+def _attempt(
+    assignment: Assignment, store: Store, scratch: Path, report: Any, remarks: dict[str, Any]
+) -> tuple[Status, str]:
     try:
         device = _take_device(assignment.device)
-        run_job(assignment.job, store, scratch, assignment.plugin_files, device, report)
+        run_job(assignment.job, store, scratch, assignment.plugin_files, device, report, remarks)
     except MemoryError as error:
-        return "out of memory", f"MemoryError: {error}"
+        limit = assignment.memory_gb
+        advice = "" if limit is None else f"; a job may have {limit:g} GB: raise limits.memory_gb in the suite"
+        return "out of memory", (f"MemoryError: {error}" if str(error) else "MemoryError") + advice
+    except CardFull as error:
+        return "out of memory", str(error)
     except InvalidOutput as error:
         return "invalid output", str(error)
     except (NobodyLeft, DamagedInput) as error:
@@ -97,8 +106,7 @@ def _attempt(assignment: Assignment, store: Store, scratch: Path, report: Any) -
     except Exception as error:
         traceback.print_exc()
         text = f"{type(error).__name__}: {' '.join(str(error).split())[:500]}"
-        # torch raises a RuntimeError (CPU) or a subclass of it (CUDA) when memory ends
-        full = type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in text
+        full = card_is_full(error) or "can't allocate memory" in text  # torch's words for main memory
         return ("out of memory" if full else "failed"), text
     return "ok", ""
 
@@ -110,8 +118,9 @@ def run_job(
     plugin_files: tuple[Path, ...],
     device: str,
     report: Callable[[int, int, dict[str, float]], None],
+    remarks: dict[str, Any] | None = None,
 ) -> None:
-    """Do the work of a job, in this process; its result lies in scratch/result."""
+    """Do the work of a job, in this process; its result lies in scratch/result, and `remarks` gets what it notes."""
     result = scratch / "result"
     shutil.rmtree(result, ignore_errors=True)
     result.mkdir()
@@ -133,6 +142,7 @@ def run_job(
         plugin=plugin,
         device=device,
         report=report,
+        remarks={} if remarks is None else remarks,
     )
     importlib.import_module(f"refbench.jobs.{job.kind}").run(task)
 
@@ -159,13 +169,6 @@ def _end_with_runner(connection: Connection) -> None:
     while os.getppid() == parent and not connection.poll(1.0):
         pass
     os.killpg(0, signal.SIGKILL)  # and all that this job has started
-
-
-def _write_output_to(path: Path) -> None:
-    """Send standard output and error, of this process and its children, to a file."""
-    with path.open("ab") as stream:
-        for descriptor in (1, 2):
-            os.dup2(stream.fileno(), descriptor)
 
 
 def _take_device(device: str) -> str:

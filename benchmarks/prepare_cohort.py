@@ -17,9 +17,9 @@ from rich.console import Console
 
 from refbench.engines.local import LocalEngine, warm_server
 from refbench.plan import build_plan
-from refbench.progress import ConsoleProgress
 from refbench.store import Store
 from refbench.suite import load_suite
+from refbench.watch.console import ConsoleProgress
 
 SUITE = """
 dataset: {{phantom: {{subjects: {people}, scale: 0.25}}}}

@@ -17,15 +17,8 @@ from refbench.errors import SuiteError
 from refbench.job import Job
 from refbench.store import Store
 from refbench.suite_file import Limits
+from refbench.watch.listeners import Silent
 from refbench.worker import _take_device
-
-
-class Silent:
-    def started(self, job: Job) -> None: ...
-
-    def progressed(self, job: Job, done: int, total: int, losses: dict[str, float]) -> None: ...
-
-    def ended(self, job: Job, record: dict[str, Any]) -> None: ...
 
 
 class Recording(LocalEngine):

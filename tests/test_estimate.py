@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import Workplace
 
-from refbench.commands.plan import duration, estimate_lines
-from refbench.estimate import Estimate, Expected, estimate
+from refbench.commands.plan import estimate_lines
+from refbench.engines.options import EngineOptions
 from refbench.explain import explain
+from refbench.forecast.estimate import Estimate, Expected, estimate
+from refbench.forecast.outlook import Left
+from refbench.job import Job
 from refbench.plan import Plan, build_plan
+from refbench.run_status import write_plan
 from refbench.store import Store
 from refbench.suite import load_suite
+from refbench.units import duration
 
 
 def plan(workplace: Workplace, text: str) -> tuple[Plan, Store]:
@@ -85,12 +92,94 @@ def test_after_a_run_nothing_is_left_to_estimate(workplace: Workplace) -> None:
     assert "disk:" not in said
 
 
+def _estimate(**changed: Any) -> Estimate:
+    found = Estimate(
+        expected=(Expected("head", 10, 3e9, 7200.0, 12, "12 records"), Expected("train pix2pix", 2, None, None)),
+        left=Left(1800.0, True),
+        waits_for_others=False,
+        side_by_side=4,
+        records=12,
+        gpu_seconds=None,
+        free=int(2e9),
+        training_memory=500_000,
+    )
+    return replace(found, **changed)
+
+
 def test_a_full_disk_and_what_is_missing_are_said_in_plain_words() -> None:
-    found = Estimate((Expected("head", 10, 3e9, 7200.0), Expected("train pix2pix", 2, None, None)), int(2e9), 500_000)
-    lines = estimate_lines(found, "demo", slots=4)
+    lines = estimate_lines(_estimate(), "demo")
     assert "disk: at least 3.0 GB; free there are 2.0 GB: too little" in "\n".join(lines)
-    assert "time: at least 2.0 h one job after another, 30.0 min with 4 side by side" in lines
-    assert not any("--trial" in line for line in lines)
+    assert "time: at least 2.0 h one job after another, 30.0 min with up to 4 side by side" in lines
+    assert "estimated from 12 records of such jobs in this store, their medians" in lines
+    assert "no record yet of: train pix2pix" in lines
+    assert not any("--trial" in line or "GPU" in line for line in lines)
+
+
+def test_clusters_and_graphics_cards_are_told_apart() -> None:
+    slurm = estimate_lines(_estimate(waits_for_others=True, gpu_seconds=36000.0), "demo")
+    assert any(line.endswith("with up to 4 side by side, once tasks do not wait for others'") for line in slurm)
+    assert "graphics cards: at least 10 GPU hours of it" in slurm
+    dask = estimate_lines(_estimate(side_by_side=None), "demo")
+    assert any(line.endswith("divide by the jobs that your cluster runs side by side") for line in dask)
+
+
+NETWORKS = "attackers: [none, pix2pix: {epochs: 10, width: 8}]\n"
+COHORT = "dataset: {tiny_heads: {people: 10}}\n"
+
+
+def _done(store: Store, job: Job, seconds: float, device: str = "cpu") -> None:
+    result = store.scratch(job.key) / "result"
+    result.mkdir(parents=True)
+    (result / "content").write_bytes(bytes(5000))
+    store.commit(job, result, {"status": "ok", "label": job.label, "seconds": seconds, "device": device})
+
+
+def _earlier_run(workplace: Workplace, text: str, device: str = "cpu") -> Plan:
+    """A run whose jobs all took three seconds, its trainings a hundred."""
+    laid_out, store = plan(workplace, text)
+    for job in laid_out.jobs():
+        _done(store, job, 100.0 if job.kind == "train" else 3.0, device)
+    write_plan(laid_out, store, 0.0, EngineOptions.model_validate("local"), 2)
+    return laid_out
+
+
+def test_earlier_runs_tell_and_trainings_are_scaled_with_people_and_epochs(workplace: Workplace) -> None:
+    _earlier_run(workplace, COHORT + NETWORKS)
+    later = "dataset: {tiny_heads: {people: 17}}\nseed: 3\n" + NETWORKS.replace("10", "25")
+    laid_out, store = plan(workplace, later + "anonymizers: [smear, smear: {reach: 5}, blank]")
+    found = by_kind(laid_out, store)
+    assert (found["head"].jobs, found["head"].seconds, found["head"].note) == (7, 21.0, "10 records")
+    assert found["anonymize smear(reach=5)"].note == "10 records, other parameters"
+    assert found["anonymize blank"].seconds is None
+    training = found["train pix2pix(epochs=25, width=8)"]
+    assert training.seconds == pytest.approx(3 * 100 * (25 / 10) * (14 / 7))
+    assert training.note == "1 record, scaled × 5"
+    other, _ = plan(workplace, "seed: 3\nattackers: [pix2pix: {width: 16}]")
+    assert by_kind(other, store)["train pix2pix(width=16)"].seconds is None, "another network tells nothing"
+
+
+def test_what_ran_on_graphics_cards_counts_in_gpu_hours_and_tells_little_of_processors(workplace: Workplace) -> None:
+    _earlier_run(workplace, COHORT + NETWORKS, "cuda:0")
+    laid_out, store = plan(workplace, COHORT + "seed: 3\n" + NETWORKS)
+    reasons = explain(laid_out, store)
+    here = estimate(laid_out, store, reasons)
+    assert here.gpu_seconds is None
+    (training,) = (one for one in here.expected if one.what.startswith("train pix2pix"))
+    assert training.note == "1 record, on cuda"
+    there = estimate(laid_out, store, reasons, EngineOptions.model_validate({"slurm": {"bundle": 2, "parallel": 3}}))
+    assert there.gpu_seconds == 103.0
+    assert (there.side_by_side, there.waits_for_others) == (3, True)
+    assert estimate(laid_out, store, reasons, EngineOptions.model_validate("dask")).side_by_side is None
+
+
+def test_a_damaged_list_of_an_earlier_run_tells_nothing(workplace: Workplace) -> None:
+    _earlier_run(workplace, COHORT)
+    laid_out, store = plan(workplace, "seed: 3")
+    assert by_kind(laid_out, store)["anonymize smear"].seconds == 24.0
+    (listed,) = store.root.glob("runs/*/plan.json")
+    for text in ("{", '{"jobs": {}}', '{"jobs": {"a": [1]}, "groups": []}', "[]"):
+        listed.write_text(text)
+        assert by_kind(laid_out, store)["anonymize smear"].seconds is None
 
 
 @pytest.mark.parametrize(

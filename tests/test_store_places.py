@@ -104,3 +104,34 @@ def test_a_full_disk_stops_a_run_and_gc_makes_room_on_it(tmp_path: Path, mount: 
     assert ended.returncode == 0, ended.stderr
     tables = [next((tmp_path / name / "runs").glob("*/scores.parquet")) for name in ("calm", "disk/store")]
     assert tables[0].read_bytes() == tables[1].read_bytes()
+
+
+def test_where_checkpoints_and_lists_of_jobs_do_not_fit_the_last_ones_stay(
+    once_run: Path, tmp_path: Path, mount: Mount
+) -> None:
+    workplace = copy_of(once_run, tmp_path / "copy")
+    mount(tmp_path / "disk", "size=16m")
+    store = Store(Path(shutil.copytree(once_run / "store", tmp_path / "disk" / "store")))
+    suite = workplace.suite("attackers: [walk: {steps: 4, ballast: 2000000}]", "walk")
+
+    def stopped() -> str:
+        result = workplace.refbench("run", suite, "--store", store.root)
+        assert result.returncode == 2
+        assert "Traceback" not in result.stderr
+        assert not store.failed(), "nobody is to blame"
+        return result.stderr
+
+    def fill(left: int) -> None:
+        filler.write_bytes(bytes(shutil.disk_usage(tmp_path / "disk").free - left))
+
+    filler = tmp_path / "disk" / "filler"
+    fill(0)
+    assert "make room; the same command goes on from there" in stopped()
+    filler.unlink()
+    fill(9_000_000)
+    assert "there was no space left to write its result" in stopped()
+    (checkpoint,) = store.root.glob("scratch/*/checkpoint")
+    assert checkpoint.read_text().split("]")[0].startswith("[2, ")
+    filler.unlink()
+    assert workplace.refbench("run", suite, "--store", store.root).returncode == 0
+    assert not list((store.root / "scratch").iterdir())

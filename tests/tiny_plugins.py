@@ -68,7 +68,7 @@ class TinyHeads(Dataset):
         face = head & (y > 0.4) & (z < 0.3)
         return Head(
             voxels.astype(np.float32),
-            np.diag([8.0, 8.0, 8.0, 1.0]),
+            np.diag([4.0, 4.0, 4.0, 1.0]),
             labels={"face": face, "brain": (radius < 0.6) & (y < -0.1)},
         )
 
@@ -182,6 +182,27 @@ class Patient(Offset):
             beside.replace(checkpoint)
             context.report(step, self.steps, {"loss": 1 / step})
         return super().fit(train, validation, context)
+
+
+class Walk(Offset):
+    """Walks at random: where it ends hangs on every step, and its checkpoint holds where it is."""
+
+    steps: int = param(30, "how many", ge=1)
+    step_seconds: float = param(0.02, "how long each takes", unit="s")
+    ballast: int = param(0, "what every step adds to the checkpoint", unit="bytes")
+
+    def fit(self, train: SlicePairs, validation: SlicePairs, context: TrainingContext) -> Reconstructor:
+        log("turn")
+        checkpoint = context.folder / "checkpoint"
+        done, place = json.loads(checkpoint.read_text()) if checkpoint.exists() else (0, 0.0)
+        for step in range(done + 1, self.steps + 1):
+            time.sleep(self.step_seconds)
+            place = 0.9 * place + np.random.default_rng([context.seed, step]).normal()
+            beside = checkpoint.with_suffix(".new")
+            beside.write_text(json.dumps([step, place]) + " " * self.ballast * step)
+            beside.replace(checkpoint)
+            context.report(step, self.steps, {"loss": 1 / step})
+        return Keep(place / 100)
 
 
 class Deep(Patient):

@@ -36,6 +36,12 @@ JobsOption = Annotated[
     Optional[int],  # noqa: UP045
     typer.Option(min=1, help="Jobs side by side [default: one per core, or as many as have room in memory]"),
 ]
+EngineOption = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option(
+        help="Where jobs run, by name or with options as in a suite: local, slurm, dask [default: the suite's]"
+    ),
+]
 RegionOption = Annotated[
     Optional[str],  # noqa: UP045
     typer.Option(help="front_half, whole, face or changed [default: front_half]", autocompletion=completion.regions),

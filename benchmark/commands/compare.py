@@ -133,8 +133,8 @@ def gate(
 
 
 def _execute(suite: Suite, store: Store, jobs: int | None) -> Outcome:
-    from refbench.progress import ConsoleProgress
     from refbench.run import execute
+    from refbench.watch.console import ConsoleProgress
 
     progress = ConsoleProgress(errors)  # the table, or JSON, has the standard output for itself
     try:

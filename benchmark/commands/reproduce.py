@@ -38,10 +38,10 @@ def reproduce(
     from refbench.commands.compare import show_means
     from refbench.errors import RefbenchError
     from refbench.lock_file import read_lock
-    from refbench.progress import ConsoleProgress
     from refbench.reproduce import changed_plugin_files, compare_numbers, locked_suite, report
     from refbench.results import find_runs, load_run
     from refbench.run import execute
+    from refbench.watch.console import ConsoleProgress
 
     place = Store(store or default_store())
     (folder,) = find_runs(place.root, [run])

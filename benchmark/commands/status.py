@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from rich.text import Text
@@ -40,8 +41,8 @@ def status(
 
 def status_lines(found: RunStatus, now: float) -> list[str]:
     """A run's status as text."""
-    from refbench.commands.plan import duration
     from refbench.run_status import STATES
+    from refbench.units import duration
 
     lines = [f"{found.name}: {_headline(found)}"]
     if not found.jobs:
@@ -53,17 +54,14 @@ def status_lines(found: RunStatus, now: float) -> list[str]:
     lines.append(f"{'jobs':12}" + "".join(f"{state:>9}" for state in STATES))
     lines += [f"{kind:12}" + "".join(f"{counts[kind, state] or '':>9}" for state in STATES) for kind in kinds]
     active = [job for job in found.jobs if job.state == "running"]
-    lines += _listed("running:", [f"  {job.label}: {_progress(job)}, {duration(now - job.note.get('started', now))}"
-                                  for job in active])  # fmt: skip
-    alike: dict[str, list[str]] = {}
-    for job in found.jobs:
-        if job.state == "failed" and job.note["status"] != "blocked":
-            alike.setdefault(f"{job.note['status']}: {job.note['error']}", []).append(job.label)
-    lines += _listed(
-        "failed:",
-        [f"  {labels[0]}{f' and {len(labels) - 1} more' * (len(labels) > 1)}: {why}" for why, labels in alike.items()],
-    )
-    lines += _listed("failed cells:", [f"  {cell.name}: {cell.why}" for cell in found.cells if cell.state == "failed"])
+    since = {job.key: max(0.0, now - job.note.get("started", now)) for job in active}  # clocks are set, too
+    lines += _listed("running:", [f"  {job.label}: {_progress(job)}, {duration(since[job.key])}" for job in active])
+    bad = [job for job in found.jobs if job.state == "failed" and job.note["status"] != "blocked"]
+    lines += _listed("failed:", _grouped((job.label, f"{job.note['status']}: {job.note['error']}") for job in bad))
+    lost = (cell for cell in found.cells if cell.state == "failed")
+    lines += _listed("failed cells:", _grouped((cell.name, cell.why) for cell in lost))
+    if (left := str(found.left)) and not found.finished:
+        lines.append(f"time: {left}{'' if found.attended else ', once somebody goes on'}")
     if found.finished:
         lines.append(f"next: refbench leaderboard {found.name}")
     return lines
@@ -86,6 +84,14 @@ def _progress(job: JobState) -> str:
     losses = [f"{name} {value:.3g}" for name, value in note.get("losses", {}).items()]
     where = [f"{note['device']} of {note['host']}"] if "host" in note else []
     return " ".join([*counted, *losses, *(["on"] if where else []), *where]) or "begins"
+
+
+def _grouped(failed: Iterable[tuple[str, str]]) -> list[str]:
+    """A line for each reason, with the first that it hit; what failed alike is counted."""
+    alike: dict[str, list[str]] = {}
+    for name, why in failed:
+        alike.setdefault(why, []).append(name)
+    return [f"  {names[0]}{f' and {len(names) - 1} more' * (len(names) > 1)}: {why}" for why, names in alike.items()]
 
 
 def _listed(title: str, lines: list[str]) -> list[str]:

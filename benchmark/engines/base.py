@@ -5,17 +5,29 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Container, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from refbench.job import Job
 from refbench.store import Store
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where a job runs. `device`: `cpu`, or the numbers of its graphics cards there: `cuda:1`, `cuda:2,3`."""
+
+    host: str
+    device: str
+
+    def __str__(self) -> str:
+        return f"{self.device} of {self.host}"
+
+
 class Listener(Protocol):
     """Hears what happens; called from several threads, one at a time."""
 
-    def started(self, job: Job) -> None:
-        """A job's process is about to start."""
+    def started(self, job: Job, place: Place) -> None:
+        """A job's process is about to start, or was seen running elsewhere."""
 
     def progressed(self, job: Job, done: int, total: int, losses: dict[str, float]) -> None:
         """A job counts its steps."""

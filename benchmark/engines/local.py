@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import socket
 import threading
 import time
 from collections.abc import Callable, Container, Iterator, Sequence
@@ -16,7 +17,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
-from refbench.engines.base import Listener, run_shard
+from refbench.engines.base import Listener, Place, run_shard
 from refbench.engines.supervisor import Supervisor
 from refbench.errors import SuiteError
 from refbench.job import Job
@@ -62,12 +63,12 @@ class LocalEngine:
 
     def run(self, shards: Sequence[Sequence[Job]], *, deep: int = 0) -> None:
         """See `Engine.run`."""
-        places = self._places(deep)
-        threads = max(1, min(self.slots // len(places), MOST_THREADS)) if deep else 1
+        own = places(self.slots, deep, self.cards)
+        threads = max(1, min(self.slots // len(own), MOST_THREADS)) if deep else 1
         devices: SimpleQueue[str] = SimpleQueue()  # a shard takes one and gives it back
-        for place in places:
+        for place in own:
             devices.put(place)
-        pool = ThreadPoolExecutor(len(places))
+        pool = ThreadPoolExecutor(len(own))
         try:
             futures = [pool.submit(self._run_shard, shard, devices, threads) for shard in shards]
             for future in futures:
@@ -78,15 +79,6 @@ class LocalEngine:
             self.stop.set()
             pool.shutdown(wait=True, cancel_futures=True)
             self.stop.clear()
-
-    def _places(self, deep: int) -> list[str]:
-        """A device for every shard that runs at a time; cards that are left over rest."""
-        if not deep:
-            return ["cpu"] * self.slots
-        numbers = [str(number) for number in range(len(gpus()))]
-        groups = [numbers[first : first + self.cards] for first in range(0, len(numbers), self.cards)]
-        full = [f"cuda:{','.join(group)}" for group in groups if len(group) == self.cards]
-        return full or ["cpu"] * min(self.slots, deep)
 
     def _run_shard(self, shard: Sequence[Job], devices: SimpleQueue[str], threads: int) -> None:
         device = devices.get()
@@ -100,7 +92,7 @@ class LocalEngine:
 
     def _run_jobs(self, shard: Sequence[Job], device: str, threads: int) -> None:
         def run(job: Job) -> dict[str, Any]:
-            self._tell(self.listener.started, job)
+            self._tell(self.listener.started, job, Place(socket.gethostname(), device))
             return self._run_job(job, device, threads)
 
         run_shard(shard, self.store, run, partial(self._tell, self.listener.ended), self.stop.is_set)
@@ -113,6 +105,22 @@ class LocalEngine:
         context = multiprocessing.get_context("forkserver")
         supervisor = Supervisor(self.store, self.limits, self.plugin_files, context, self.stop)
         return supervisor.run(job, device, threads, partial(self._tell, self.listener.progressed, job))
+
+
+def places(slots: int, deep: int, cards: int) -> list[str]:
+    """A device for every shard that runs at a time on this machine; graphics cards that are left over rest.
+
+    Args:
+        slots: jobs side by side on the processor.
+        deep: see `Engine.run`.
+        cards: of one deep training.
+    """
+    if not deep:
+        return ["cpu"] * slots
+    numbers = [str(number) for number in range(len(gpus()))]
+    groups = [numbers[first : first + cards] for first in range(0, len(numbers), cards)]
+    full = [f"cuda:{','.join(group)}" for group in groups if len(group) == cards]
+    return full or ["cpu"] * min(slots, deep)
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from refbench.engines.base import Listener
+from refbench.engines.base import Listener, Place
 from refbench.errors import StoreError
 from refbench.job import Job
 from refbench.job_file import write_jobs
@@ -115,11 +115,11 @@ class RemoteEngine(ABC):
             self.listener.ended(job, record)
             return
         note = running(self.store, job.key)
-        if note is None:
+        if note is None or "host" not in note:  # or it has only just begun
             return
         if job.key not in self._seen:
             self._seen.add(job.key)
-            self.listener.started(job)
+            self.listener.started(job, Place(note["host"], note["device"]))
         if note.get("total"):
             self.listener.progressed(job, note["done"], note["total"], note["losses"])
 

@@ -16,17 +16,20 @@ from pathlib import Path
 from tempfile import gettempdir
 from typing import Any
 
-from refbench.errors import StoreError
+from refbench import job_log
+from refbench.errors import EngineError, StoreError
 from refbench.job import Assignment, Job, Status
 from refbench.store import Store
 from refbench.suite_file import Limits
-from refbench.worker import LOG_NAME, NO_SPACE, work
+from refbench.worker import NO_SPACE, work
 
-LOG_TAIL_LINES = 20
 GRACE_SECONDS = 5.0
 """Between asking a process group to end (TERM) and ending it (KILL)."""
 TOGETHER_SECONDS = 1.0
 """Within this time a scheduler that ends a job with a signal has told us, too."""
+
+ATTEMPTS, PAUSE_SECONDS = 3, 0.2
+"""To start a process."""
 
 STOPPED: tuple[Status, str] = ("cancelled", "stopped by the user")
 
@@ -52,15 +55,14 @@ class Supervisor:
 
         Raises:
             StoreError: there was no space for its result.
+            EngineError: no process could be started.
         """
         assignment = Assignment(job, self.store.root, self.plugin_files, device, threads, self.limits.memory_gb)
-        started = time.time()
-        ours, theirs = self.context.Pipe()
-        process = self.context.Process(target=work, args=(assignment, theirs))  # type: ignore[attr-defined]
-        process.start()
-        theirs.close()
+        started, began = time.time(), time.monotonic()
+        log = self.store.scratch(job.key) / job_log.NAME
+        process, ours = self._start(assignment)
         try:
-            killed = self._watch(process, ours, progressed)
+            killed = self._watch(process, ours, progressed, log)
         finally:
             ours.close()
         record = self.store.status(job.key)
@@ -75,7 +77,7 @@ class Supervisor:
                 killed = STOPPED
             status, error = killed or _death(process.exitcode)
             record = {"status": status, "error": error, "label": job.label, "started": started,
-                      "seconds": time.time() - started, "log": self._log_tail(job)}  # fmt: skip
+                      "seconds": time.monotonic() - began, "log": job_log.tail(log)}  # fmt: skip
             if status != "cancelled":
                 self.store.fail(job.key, record)
         if record["status"] != "ok":
@@ -86,13 +88,38 @@ class Supervisor:
         if job.kind != "train":  # a training's checkpoints are worth keeping
             shutil.rmtree(self.store.scratch(job.key), ignore_errors=True)
 
-    def _watch(self, process: BaseProcess, connection: Connection, progressed: Progressed) -> tuple[Status, str] | None:
+    def _start(self, assignment: Assignment) -> tuple[BaseProcess, Connection]:
+        """A process, and the end of a connection that tells how far it is.
+
+        The server that jobs are forked from may be killed like any process; the next start makes another.
+        """
+        for _ in range(ATTEMPTS):
+            ours, theirs = self.context.Pipe()
+            process: BaseProcess = self.context.Process(target=work, args=(assignment, theirs))  # type: ignore[attr-defined]
+            try:
+                process.start()
+                return process, ours
+            except (EOFError, OSError) as error:
+                ours.close()
+                said = f"{type(error).__name__}: {error}"
+                time.sleep(PAUSE_SECONDS)
+            finally:
+                theirs.close()
+        raise EngineError(
+            f"{assignment.job.label}: no process can be started here ({said}); what finished is kept, and the same "
+            "command goes on from there"
+        )
+
+    def _watch(
+        self, process: BaseProcess, connection: Connection, progressed: Progressed, log: Path
+    ) -> tuple[Status, str] | None:
         """Wait for the end of a process, pass its progress on, and end it when its time is over."""
         deadline = time.monotonic() + 60 * self.limits.minutes
         killed: tuple[Status, str] | None = None
         talking = True
         while process.is_alive():
             wait([process.sentinel, *([connection] if talking else [])], timeout=0.1)
+            job_log.shorten(log)
             while talking and connection.poll():
                 try:
                     _, done, total, losses = connection.recv()
@@ -113,14 +140,8 @@ class Supervisor:
                 _signal_group(process, signal.SIGTERM)
         process.join()
         _signal_group(process, signal.SIGKILL)  # whatever it started and left
+        job_log.shorten(log)
         return killed
-
-    def _log_tail(self, job: Job) -> list[str]:
-        try:
-            text = (self.store.scratch(job.key) / LOG_NAME).read_text(errors="replace")
-        except OSError:
-            return []
-        return text.splitlines()[-LOG_TAIL_LINES:]
 
 
 def _signal_group(process: BaseProcess, number: signal.Signals) -> None:
@@ -136,6 +157,9 @@ def _death(exit_code: int | None) -> tuple[Status, str]:
     if exit_code is not None and exit_code < 0:
         name = signal.Signals(-exit_code).name
         if name == "SIGKILL":
-            return "out of memory", "killed by the system (SIGKILL), most likely because memory was full"
-        return "crashed", f"killed by {name}"
+            return "out of memory", (
+                "killed by the system (SIGKILL), most likely because memory was full: run fewer jobs side by side with "
+                "--jobs, or hold each to limits.memory_gb in the suite"
+            )
+        return "crashed", f"killed by {name}; `refbench report` shows the end of its log"
     return "crashed", f"its process ended with exit code {exit_code} and left no result"

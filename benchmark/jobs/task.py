@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ class Task:
         out: an empty folder for the result. scratch: survives a kill of this job.
         plugin: builds the plug-in that a part of `identity` describes.
         device: `cpu` or `cuda`. report: takes (done, total, losses).
+        remarks: JSON values by name, for the job's record.
     """
 
     identity: Mapping[str, Any]
@@ -37,6 +38,7 @@ class Task:
     plugin: Callable[[Mapping[str, Any]], Plugin]
     device: str
     report: Callable[[int, int, dict[str, float]], None]
+    remarks: dict[str, Any] = field(default_factory=dict)
 
 
 def save_mask(path: Path, mask: Mask) -> None:

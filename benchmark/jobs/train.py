@@ -17,6 +17,7 @@ from refbench.attackers.options import NetworkAttacker
 from refbench.jobs.score import region_of
 from refbench.jobs.task import Task, gather, released_slices
 from refbench.metrics.base import Metric
+from refbench.smaller_batch import fit_in_memory
 from refbench.types import Images, Mask, SlicePairs
 
 
@@ -42,7 +43,10 @@ def run(task: Task) -> None:
     )
     train = _pairs(task, "train", first=0)
     validation = _pairs(task, "validation", first=len(_scans(task, "train")))
-    reconstructor = _fit(attacker, train, validation, context, task.identity["gpus"])
+    cards = task.identity["gpus"] if task.device.startswith("cuda") else 1
+    reconstructor = fit_in_memory(
+        lambda own: _fit(own, train, validation, context, cards), attacker, task.scratch, task.remarks, processes=cards
+    )
     model = task.out / "model"
     model.mkdir()
     reconstructor.save(model)

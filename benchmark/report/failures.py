@@ -8,13 +8,10 @@ from typing import Any
 
 import pandas as pd
 
+from refbench import job_log
 from refbench.report.cells import duration
 from refbench.results import Run
 from refbench.store import Store
-from refbench.worker import LOG_NAME
-
-TAIL = 4000
-"""Bytes of a log."""
 
 MOST_LABELS = 10
 """Jobs and scans that are named of each kind of failure; the others are counted."""
@@ -65,7 +62,8 @@ def _jobs(store: Store, keys: Mapping[str, str]) -> Iterator[tuple[str, Failure]
     for label, key in keys.items():
         record = store.failure(key) if key in failed else None
         if record is not None:
-            yield label, Failure(record["status"], record["error"], record=_facts(record), log=log_tail(store, key))
+            log = record.get("log") or job_log.tail(store.scratch(key) / job_log.NAME)
+            yield label, Failure(record["status"], record["error"], record=_facts(record), log="\n".join(log))
 
 
 def _facts(record: Mapping[str, Any]) -> str:
@@ -83,15 +81,6 @@ def _cells(run: Run) -> Iterator[tuple[str, Failure]]:
     rows = run.cells[run.cells["status"] != "ok"]
     for _, row in rows.iterrows():
         yield f"{row['anonymizer']} × {row['attacker']} seed {row['seed']}", Failure(row["status"], row["error"])
-
-
-def log_tail(store: Store, key: str) -> str:
-    """The end of what a job wrote to its output and error output; empty where nothing is left of it."""
-    try:
-        content = (store.scratch(key) / LOG_NAME).read_bytes()
-    except OSError:
-        return ""
-    return content[-TAIL:].decode(errors="replace").strip()
 
 
 def troubled_scans(subjects: pd.DataFrame) -> list[Trouble]:
