@@ -84,7 +84,7 @@ def test_whether_a_run_has_ended_hangs_on_no_clock(once_run: Path, tmp_path: Pat
     now = time.time()
     os.utime(folder / "plan.json", (now + DAY, now + DAY))
     os.utime(folder / "run.json", (now, now))
-    note_end(folder)
+    note_end(folder, store)
     assert run_status(folder, store).finished, "the clock was set back while it ran"
     _write(folder, now, "a runner", {"jobs": {}, "cells": []})
     assert not run_status(folder, store).finished, "and before the next one began"
