@@ -5,8 +5,22 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+_held: set[int] = set()
+
+
+def _let_go() -> None:
+    """A fork of the holder, a plug-in's own child say, would hold the lock on after its death."""
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for descriptor in _held:
+        os.dup2(nothing, descriptor, inheritable=False)
+    os.close(nothing)
+    _held.clear()
+
+
+os.register_at_fork(after_in_child=_let_go)
 
 
 @contextmanager
@@ -25,26 +39,24 @@ def holding(path: Path, *, shared: bool = False) -> Iterator[None]:
                     continue
             except FileNotFoundError:
                 continue
+            _held.add(stream.fileno())
             try:
                 yield
             finally:
-                try:
-                    fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    path.unlink(missing_ok=True)
-                except BlockingIOError:
-                    pass  # others hold it, too
+                if stream.fileno() in _held:
+                    _held.discard(stream.fileno())
+                    with suppress(BlockingIOError):  # others hold it, too
+                        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                        path.unlink(missing_ok=True)
             return
 
 
 def clear(path: Path) -> None:
     """Remove a lock whose holder was killed; one that is held stays."""
-    try:
-        with path.open("r+") as stream:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if os.fstat(stream.fileno()).st_ino == path.stat().st_ino:  # else it is somebody else's by now
-                path.unlink()
-    except (FileNotFoundError, BlockingIOError):
-        pass
+    with suppress(OSError), path.open("r+") as stream:  # it is held, gone, or somebody else's
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.fstat(stream.fileno()).st_ino == path.stat().st_ino:  # else this one guards nothing
+            path.unlink()
 
 
 def is_held(path: Path) -> bool:

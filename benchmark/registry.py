@@ -15,7 +15,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from importlib.metadata import EntryPoint, EntryPoints, entry_points
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
 
@@ -92,8 +92,8 @@ class Registry:
         """List entry points of all installed distributions, then the plug-in classes in `files`."""
         registry = cls({})
         for kind in KINDS:
-            for point in _installed(f"refbench.{kind}s"):
-                registry._add(Entry(kind, point.name, point.dist.name if point.dist else "unknown", entry_point=point))
+            for point, origin in _installed(f"refbench.{kind}s"):
+                registry._add(Entry(kind, point.name, origin, entry_point=point))
         for path in files:
             registry.add_file(path)
         return registry
@@ -136,8 +136,9 @@ class Registry:
 
 
 @cache
-def _installed(group: str) -> EntryPoints:
-    return entry_points(group=group)  # reads every distribution's metadata: once per process
+def _installed(group: str) -> list[tuple[EntryPoint, str]]:
+    """Entry points with their distributions' names: both read metadata, which is done once for all jobs of a run."""
+    return [(point, point.dist.name if point.dist else "unknown") for point in entry_points(group=group)]
 
 
 def plugin_module(path: Path) -> ModuleType:

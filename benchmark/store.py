@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import time
 import uuid
@@ -35,6 +36,7 @@ from refbench.holding import clear, holding, is_held
 from refbench.job import Job
 
 DAMAGE = "damage.json"
+_CUT_SHORT = re.compile(r"\..+\.[0-9a-f]{8}")
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
@@ -47,6 +49,12 @@ def write_atomically(path: Path, content: str | bytes) -> None:
     except OSError:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def cut_short(root: Path) -> Iterator[Path]:
+    """What kills left of `write_atomically` below a store; it looks the same while somebody writes."""
+    for folder in ("", "runs/*/", "failures/*/", "jobs/*/", "damaged/*/", "replace/", "environments/"):
+        yield from (path for path in root.glob(f"{folder}.*") if _CUT_SHORT.fullmatch(path.name))
 
 
 def write_text(path: Path, text: str) -> None:
@@ -142,7 +150,7 @@ class Store:
 
     def replaced(self) -> frozenset[str]:
         """Keys of all results that are to be replaced."""
-        return frozenset(path.name for path in (self.root / "replace").glob("*"))
+        return frozenset(path.name for path in (self.root / "replace").glob("[!.]*"))
 
     def replace(self, key: str) -> None:
         """Let a job be done again; its result stands until there is another one."""

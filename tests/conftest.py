@@ -63,7 +63,7 @@ class Workplace:
         usual = {
             "plugins": [str(Path(__file__).with_name("tiny_plugins.py"))],
             "dataset": "tiny_heads",
-            "slices": {"count": 3, "size": 24, "spacing_mm": 16},
+            "slices": {"count": 3, "size": 24, "spacing_mm": 8},
             "split": {"test": 2, "validation": 1},
             "anonymizers": ["smear"],
             "attackers": ["offset"],

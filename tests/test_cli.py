@@ -105,18 +105,18 @@ def test_a_file_that_is_no_head_is_named_and_excluded(workplace: Workplace) -> N
     heads.mkdir()
     rng = np.random.default_rng(0)
     grid = np.linalg.norm(np.indices((20, 24, 24)) - np.array([10, 12, 12]).reshape(3, 1, 1, 1), axis=0)
-    for number in range(6):
+    for number in range(3):
         voxels = np.where(grid < 9, 100 + 10 * rng.standard_normal(grid.shape), 0).astype(np.float32)
         nibabel.Nifti1Image(voxels, np.diag([8.0, 8.0, 8.0, 1.0])).to_filename(heads / f"s{number}.nii.gz")
-    damaged = heads / "s3.nii.gz"
+    damaged = heads / "s1.nii.gz"
     damaged.write_bytes(damaged.read_bytes()[:2000])
     suite = workplace.suite(
         "dataset: {folder: {path: heads}}\nanonymizers: [identity]\nattackers: [none]\nregions: [whole]\n"
-        "split: {test: 2, validation: 0}"
+        "split: {test: 1, validation: 0}"
     )
     result = workplace.refbench("run", suite)
     assert result.returncode == 3
-    assert "s3.nii.gz" in result.stderr
+    assert "s1.nii.gz" in result.stderr
     assert "excluded" in (workplace.run_folder() / "subjects.csv").read_text()
     assert "1.000" in result.stdout
 

@@ -74,14 +74,14 @@ def running_jobs(workplace: Workplace) -> list[int]:
 
 
 def test_the_same_table_byte_for_byte_and_nothing_twice(workplace: Workplace, cluster: DaskCluster) -> None:
-    suite = workplace.suite(SUITE)
+    suite = workplace.suite(FEW + SUITE)
     assert workplace.refbench("run", suite, "--store", "calm").returncode == 0
     for file in (workplace.folder / "log").iterdir():
         file.unlink()
     result = workplace.refbench("run", suite, on(cluster))
     assert result.returncode == 0, result.stderr
     assert table(workplace.folder / "store") == table(workplace.folder / "calm")
-    assert (workplace.count("load"), workplace.count("fit")) == (8, 3)
+    assert (workplace.count("load"), workplace.count("fit")) == (3, 3)
     assert load_run(workplace.run_folder()).info["engine"]["dask"]["scheduler"] == str(cluster.file)
     again = workplace.refbench("run", suite, "--engine", "local")
     assert "0 jobs" not in again.stdout

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.slow
 
 CELLS = """
 dataset: {tiny_heads: {people: 3}}
-slices: {count: 1, size: 16, spacing_mm: 16}
+slices: {count: 1, size: 16, spacing_mm: 8}
 split: {test: 1, validation: 1}
 anonymizers: [smear: {reach: [0, 1, 2, 3, 4]}]
 attackers: [none, offset: {pause: [0, 0.0001, 0.0002]}]

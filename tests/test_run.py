@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 from conftest import Workplace
 
-from refbench.results import load_run
+from refbench.results import Run, load_run
+
+FEW = "dataset: {tiny_heads: {people: 4}}\nsplit: {test: 1, validation: 1}\n"
+"""Enough where it does not matter what is computed."""
 
 
 def test_a_suite_runs_to_its_leaderboard_and_the_second_time_does_nothing(workplace: Workplace) -> None:
@@ -36,7 +40,7 @@ def test_a_suite_runs_to_its_leaderboard_and_the_second_time_does_nothing(workpl
 
 
 def test_leaderboard_formats_agree_to_the_last_digit(workplace: Workplace) -> None:
-    suite = workplace.suite("anonymizers: [identity, smear]")
+    suite = workplace.suite(FEW + "anonymizers: [identity, smear]")
     workplace.refbench("run", suite)
     csv = workplace.refbench("leaderboard", "--format", "csv", "--region", "whole").stdout
     (workplace.folder / "board.csv").write_text(csv)
@@ -51,7 +55,7 @@ def test_leaderboard_formats_agree_to_the_last_digit(workplace: Workplace) -> No
 
 
 def test_same_suite_same_seed_same_table(workplace: Workplace) -> None:
-    suite = workplace.suite("attackers: [none, offset, mean_face]")
+    suite = workplace.suite(FEW + "attackers: [none, offset, mean_face]")
     workplace.refbench("run", suite, "--store", "one")
     workplace.refbench("run", suite, "--store", "two")
     tables = [
@@ -60,39 +64,58 @@ def test_same_suite_same_seed_same_table(workplace: Workplace) -> None:
     assert tables[0] == tables[1]
 
 
-@pytest.mark.parametrize(
-    ("fault", "status", "message"),
-    [
-        ("raise", "failed", "no nose in sight"),
-        ("shape", "invalid output", "shape (23, 24, 24)"),
-        ("nan", "invalid output", "NaN"),
-        ("type", "invalid output", "ndarray, not a Head"),
-        ("affine", "invalid output", "another affine"),
-        ("segfault", "crashed", "SIGSEGV"),
-        ("exit", "crashed", "exit code 7"),
-        ("hang", "timed out", "limits.minutes"),
-    ],
-)
-def test_an_anonymizer_that_fails_is_recorded_and_stops_only_its_own_cells(
-    workplace: Workplace, fault: str, status: str, message: str
-) -> None:
-    suite = workplace.suite(
-        f"anonymizers: [identity, smear: {{fault: {fault}}}]\ndataset: {{tiny_heads: {{people: 4}}}}\n"
-        "split: {test: 1, validation: 0}\n"
-        f"limits: {{minutes: {0.1 if fault == 'hang' else 5}}}"
-    )
-    result = workplace.refbench("run", suite)
+ANONYMIZERS_FAULTS = {
+    "raise": ("failed", "no nose in sight"),
+    "shape": ("invalid output", "shape (23, 24, 24)"),
+    "nan": ("invalid output", "NaN"),
+    "type": ("invalid output", "ndarray, not a Head"),
+    "affine": ("invalid output", "another affine"),
+    "segfault": ("crashed", "SIGSEGV"),
+    "exit": ("crashed", "exit code 7"),
+    "hang": ("timed out", "limits.minutes"),
+}
+ATTACKERS_FAULTS = {
+    "raise": ("failed", "diverged"),
+    "segfault": ("crashed", "SIGSEGV"),
+    "memory": ("out of memory", "allocate"),
+    "shape": ("invalid output", "must be float32"),
+    "nan": ("invalid output", "NaN"),
+}
+"""What goes wrong, with the status and a part of the error that it ends in."""
+
+Board = dict[str, dict[str, Any]]
+
+
+def with_faults(workplace: Workplace, text: str) -> tuple[Run, Board]:
+    """A run of which something must fail, and its leaderboard by anonymizer."""
+    result = workplace.refbench("run", workplace.suite(FEW + text))
     assert result.returncode == 3
     assert "Traceback" not in result.stdout + result.stderr
-    run = load_run(workplace.run_folder())
+    board = json.loads(workplace.refbench("leaderboard", "--format", "json").stdout)["rows"]
+    return load_run(workplace.run_folder()), {row["anonymizer"]: row for row in board}
+
+
+@pytest.fixture(scope="module")
+def anonymizers_faults(tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, Board]:
+    """All of them side by side."""
+    faults = ", ".join(ANONYMIZERS_FAULTS)
+    text = f"anonymizers: [identity, smear: {{fault: [{faults}]}}]\nlimits: {{minutes: 0.1}}"
+    return with_faults(Workplace(tmp_path_factory.mktemp("anonymizers")), text)
+
+
+@pytest.mark.parametrize("fault", ANONYMIZERS_FAULTS)
+def test_an_anonymizer_that_fails_is_recorded_and_stops_only_its_own_cells(
+    anonymizers_faults: tuple[Run, Board], fault: str
+) -> None:
+    run, board = anonymizers_faults
+    status, message = ANONYMIZERS_FAULTS[fault]
     own = run.subjects[run.subjects["anonymizer"] == f"smear(fault={fault})"]
     assert set(own["outcome"]) == {status}
     assert own["note"].str.contains(message, regex=False).all()
     ended = run.cells.set_index("anonymizer")["status"]
     assert ended["identity"] == "ok"
     assert ended[f"smear(fault={fault})"] != "ok"
-    board = json.loads(workplace.refbench("leaderboard", "--format", "json").stdout)["rows"]
-    assert {row["anonymizer"]: row["rank"] for row in board} == {"identity": 1, f"smear(fault={fault})": None}
+    assert (board["identity"]["rank"], board[f"smear(fault={fault})"]["rank"]) == (1, None)
 
 
 def test_subjects_on_which_an_anonymizer_failed_are_counted_not_dropped(workplace: Workplace) -> None:
@@ -108,7 +131,7 @@ def test_subjects_on_which_an_anonymizer_failed_are_counted_not_dropped(workplac
 
 
 def test_the_mask_of_what_changed_is_derived_not_believed(workplace: Workplace) -> None:
-    suite = workplace.suite("anonymizers: [smear: {fault: claim}]")
+    suite = workplace.suite(FEW + "anonymizers: [smear: {fault: claim}]")
     workplace.refbench("run", suite)
     subjects = load_run(workplace.run_folder()).subjects
     assert set(subjects["outcome"]) == {"face left"}
@@ -116,34 +139,29 @@ def test_the_mask_of_what_changed_is_derived_not_believed(workplace: Workplace) 
     assert (subjects["changed"].astype(float) == 0).all()
 
 
-@pytest.mark.parametrize(
-    ("fault", "status", "message"),
-    [
-        ("raise", "failed", "diverged"),
-        ("segfault", "crashed", "SIGSEGV"),
-        ("memory", "out of memory", "allocate"),
-        ("shape", "invalid output", "must be float32"),
-        ("nan", "invalid output", "NaN"),
-    ],
-)
+@pytest.fixture(scope="module")
+def attackers_faults(tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, Board]:
+    """All of them side by side."""
+    text = f"attackers: [none, offset: {{fault: [{', '.join(ATTACKERS_FAULTS)}]}}]"
+    return with_faults(Workplace(tmp_path_factory.mktemp("attackers")), text)
+
+
+@pytest.mark.parametrize("fault", ATTACKERS_FAULTS)
 def test_an_attacker_that_dies_leaves_a_row_and_every_finished_job(
-    workplace: Workplace, fault: str, status: str, message: str
+    attackers_faults: tuple[Run, Board], fault: str
 ) -> None:
-    suite = workplace.suite(f"attackers: [none, offset: {{fault: {fault}}}]")
-    result = workplace.refbench("run", suite)
-    assert result.returncode == 3
-    assert "Traceback" not in result.stdout + result.stderr
-    cells = load_run(workplace.run_folder()).cells.set_index("attacker")
+    run, board = attackers_faults
+    status, message = ATTACKERS_FAULTS[fault]
+    cells = run.cells.set_index("attacker")
     assert cells.loc["none", "status"] == "ok"
     assert cells.loc[f"offset(fault={fault})", "status"] == status
     assert message in cells.loc[f"offset(fault={fault})", "error"]
-    board = json.loads(workplace.refbench("leaderboard", "--format", "json").stdout)["rows"]
-    assert board[0]["rank"] is None
-    assert status in board[0]["missing"]
+    assert board["smear"]["rank"] is None
+    assert status in board["smear"]["missing"]
 
 
 def test_a_training_that_diverges_keeps_its_last_checkpoint_and_costs_nobody_else(workplace: Workplace) -> None:
-    suite = workplace.suite("attackers: [none, offset: {share: [0.4, 1]}, offset: {fault: diverge}]")
+    suite = workplace.suite(FEW + "attackers: [none, offset: {share: [0.4, 1]}, offset: {fault: diverge}]")
     result = workplace.refbench("run", suite)
     assert result.returncode == 3
     run = load_run(workplace.run_folder())
@@ -175,10 +193,10 @@ def test_a_training_that_diverges_keeps_its_last_checkpoint_and_costs_nobody_els
 
 
 def test_without_a_curve_there_is_a_sentence(workplace: Workplace) -> None:
-    workplace.refbench("run", workplace.suite("anonymizers: [identity]", "unchanged"))
+    workplace.refbench("run", workplace.suite(FEW + "anonymizers: [identity]", "unchanged"))
     shown = workplace.refbench("curves").stdout
     assert "Nothing to draw: on these validation people correlation in changed is defined nowhere." in shown
-    workplace.refbench("run", workplace.suite("attackers: [none]", "untrained"))
+    workplace.refbench("run", workplace.suite(FEW + "attackers: [none]", "untrained"))
     shown = workplace.refbench("curves", "untrained").stdout
     assert shown.startswith("No training of untrained-")
     assert not list((workplace.folder / "store" / "runs").glob("*/curves.svg"))
@@ -195,7 +213,7 @@ def test_a_head_that_cannot_be_read_costs_only_its_subject(workplace: Workplace)
 
 
 def test_failures_are_kept_until_asked_for(workplace: Workplace) -> None:
-    suite = workplace.suite("attackers: [none, offset: {fault: raise}]")
+    suite = workplace.suite(FEW + "attackers: [none, offset: {fault: raise}]")
     workplace.refbench("run", suite)
     assert workplace.count("fit") == 1
     assert workplace.refbench("run", suite).returncode == 3
@@ -235,8 +253,8 @@ def test_a_site_with_one_subject_is_said_and_trained_on(workplace: Workplace) ->
 
 
 def test_plan_says_why_a_job_must_run(workplace: Workplace) -> None:
-    workplace.refbench("run", workplace.suite("attackers: [offset: {pause: 0.0}]"))
-    suite = workplace.suite("seeds: [3]\nattackers: [offset: {pause: 0.0}]")
+    workplace.refbench("run", workplace.suite(FEW + "attackers: [offset: {pause: 0.0}]"))
+    suite = workplace.suite(FEW + "seeds: [3]\nattackers: [offset: {pause: 0.0}]")
     plan = workplace.refbench("plan", suite).stdout
     assert "seed 0 → 3" in plan
     assert workplace.count("fit") == 1  # it ran nothing

@@ -68,7 +68,7 @@ def test_masks_and_images_of_several_scans_become_one_array_in_order(tmp_path: P
 
 
 def test_another_storage_changes_all_keys_of_slices_and_no_other(workplace: Workplace) -> None:
-    usual = "slices: {count: 3, size: 24, spacing_mm: 16"
+    usual = "slices: {count: 3, size: 24, spacing_mm: 8"
     plans = [
         build_plan(load_suite(str(workplace.suite(f"{usual}{more}}}"))), Store(workplace.folder / "store"))
         for more in ("", ", storage: float32", ", storage: uint8")
@@ -83,7 +83,7 @@ def test_another_storage_changes_all_keys_of_slices_and_no_other(workplace: Work
 def test_a_suite_runs_on_bytes_and_ends_near_where_it_ends_on_floats(workplace: Workplace) -> None:
     store, correlations = Store(workplace.folder / "store"), {}
     for storage in ("float32", "uint8"):
-        path = workplace.suite(f"slices: {{count: 3, size: 24, spacing_mm: 16, storage: {storage}}}")
+        path = workplace.suite(f"slices: {{count: 3, size: 24, spacing_mm: 8, storage: {storage}}}")
         result = workplace.refbench("run", path)
         assert result.returncode == 0, result.stderr
         plan = build_plan(load_suite(str(path)), store)

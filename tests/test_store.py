@@ -1,5 +1,9 @@
 import hashlib
 import json
+import os
+import signal
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -172,6 +176,30 @@ def test_a_lock_ends_with_an_error_and_keys_do_not_block_each_other(store: Store
     with store.lock(JOB.key), store.lock("0" * 40):
         pass
     assert not list((store.root / "scratch").glob("*.lock"))
+
+
+def test_a_child_that_outlives_its_holder_holds_nothing(store: Store) -> None:
+    code = (
+        "import os, sys, time; from pathlib import Path; from refbench.store import Store\n"
+        f"with Store(Path({str(store.root)!r})).lock('a'):\n"
+        "    child = os.fork()\n"
+        "    time.sleep(60 if child == 0 else 0)\n"
+        "    print(child, flush=True)\n"
+        "    sys.stdin.read()\n"
+    )
+    holder = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert holder.stdout
+    child = int(holder.stdout.readline())
+    try:
+        assert store.held("a")
+        holder.kill()
+        holder.wait()
+        assert Path(f"/proc/{child}").exists()
+        assert not store.held("a")
+        store.sweep()
+        assert not list((store.root / "scratch").glob("*.lock"))
+    finally:
+        os.kill(child, signal.SIGKILL)
 
 
 # Small files

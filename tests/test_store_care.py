@@ -58,12 +58,14 @@ def test_gc_takes_what_no_run_refers_to_and_nothing_else(workplace: Workplace) -
     store = store_of(workplace)
     before, job = keys(store), unreferenced(store)
     (store.root / "scratch" / job.key).mkdir()
+    (workplace.run_folder() / ".scores.parquet.0123abcd").write_bytes(b"cut short")
     shown = collect(store, Rules(), dry=True)
     assert store.has(job.key)
     done = collect(store, Rules())
     assert [(one.why, one.what) for one in done.removals] == [(one.why, one.what) for one in shown.removals]
     assert keys(store) == before
     assert not store.scratch(job.key).exists()
+    assert not list(store.root.rglob(".*"))
     assert done.left == shown.left == folder_size(store.root)
     shutil.rmtree(workplace.run_folder())
     collect(store, Rules())

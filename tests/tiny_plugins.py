@@ -68,7 +68,7 @@ class TinyHeads(Dataset):
         face = head & (y > 0.4) & (z < 0.3)
         return Head(
             voxels.astype(np.float32),
-            np.diag([8.0, 8.0, 8.0, 1.0]),
+            np.diag([4.0, 4.0, 4.0, 1.0]),
             labels={"face": face, "brain": (radius < 0.6) & (y < -0.1)},
         )
 

@@ -10,12 +10,13 @@ from pathlib import Path
 
 from refbench.damage import READ_BY_TABLES
 from refbench.errors import StoreError
-from refbench.store import Store
+from refbench.store import Store, cut_short
 from refbench.store_care.usage import Result, Usage, folder_size, look_through
 
 UNREFERENCED = "no run refers to it"
 DAMAGED = "set aside as damaged"
 ENDED = "its task has ended"
+CUT_SHORT = "its writer was killed"
 GIVEN_UP = "kind not kept"
 OVER_BUDGET = "over the budget"
 
@@ -109,7 +110,7 @@ class _Work:
             ("unfinished", "scratch/*"),
         ):
             for path in root.glob(pattern):
-                if path.stem not in referenced and path.suffix != ".lock":
+                if path.stem not in referenced and path.suffix != ".lock" and not path.name.startswith("."):
                     self._remove(UNREFERENCED, what, path)
         for path in (root / "damaged").glob("*"):
             self._remove(DAMAGED, "result", path)
@@ -119,6 +120,8 @@ class _Work:
                     self._remove(UNREFERENCED, "shared", path)
             for path in (root / "slurm").glob("*"):
                 self._remove(ENDED, "task file", path)
+            for path in cut_short(root):
+                self._remove(CUT_SHORT, "unfinished", path)
 
     def _shared(self) -> frozenset[str]:
         """Folders under shared/ that trainings name which stay."""
