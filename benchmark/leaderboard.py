@@ -18,7 +18,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from refbench.errors import RefbenchError
-from refbench.merge import SERIES, Merged, merge
+from refbench.merge import SERIES, merge
 from refbench.registry import closest
 from refbench.results import NO_ATTACK, NOT_RUN, Run
 from refbench.statistics import (
@@ -144,6 +144,11 @@ def _training(cell: pd.Series[Any]) -> Training:
     return cell["anonymizer"], cell["attacker"], cell["seed"]
 
 
+def _split(series: Sequence[Any]) -> tuple[Training, tuple[Any, ...]]:
+    """A column of `per_subject` by `SERIES` as its training, and condition, region and metric."""
+    return (series[0], series[1], series[2]), tuple(series[3:])
+
+
 def _within(
     scores: pd.DataFrame, regions: Collection[str], metrics: Collection[str], sites: Collection[str]
 ) -> pd.DataFrame:
@@ -157,10 +162,11 @@ def _strongest_first(
     strength: dict[Training, float] = {}
     for wide in populations:
         values = wide.to_numpy(dtype=np.float64)
-        for number, (anonymizer, attacker, seed, *what) in enumerate(wide.columns):
-            if what == ["reconstructed", view.region, view.by]:
+        for number, series in enumerate(wide.columns):
+            training, what = _split(series)
+            if what == ("reconstructed", view.region, view.by):
                 found = mean(values[:, number])
-                strength[anonymizer, attacker, seed] = found if np.isfinite(found) else -np.inf
+                strength[training] = found if np.isfinite(found) else -np.inf
     ranked: dict[str, list[pd.Series[Any]]] = {name: [] for name in cells["anonymizer"].unique()}
     for _, cell in cells.iterrows():
         ranked[cell["anonymizer"]].append(cell)
@@ -183,7 +189,7 @@ def _all_figures(
     attacks = {training[:2] for training in shown}
     for wide in populations:
         weights = bootstrap_weights(wide.index.get_level_values("site").to_numpy())
-        own = [series[1] == NO_ATTACK or tuple(series[:3]) in shown for series in wide.columns]
+        own = [series[1] == NO_ATTACK or _split(series)[0] in shown for series in wide.columns]
         figures |= _figures(wide.loc[:, own], weights, sites)
         own = [tuple(series[:2]) in attacks for series in wide.columns]
         over_seeds.append(_over_seeds(wide.loc[:, own], weights, view))

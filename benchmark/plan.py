@@ -68,8 +68,12 @@ class Plan:
     tested: tuple[tuple[PlannedScan, ...], ...]
     notes: tuple[str, ...]
 
-    def stages(self) -> list[Stage]:
+    def stages(self) -> tuple[Stage, ...]:
         """All jobs, stage after stage."""
+        return self._stages
+
+    @cached_property
+    def _stages(self) -> tuple[Stage, ...]:
         cells: dict[bool, list[list[Job]]] = {False: [], True: []}
         # Attackers share what they learn of the same pairs: side by side, two would learn it twice.
         for cell in sorted(self.cells, key=attrgetter("attacker")):
@@ -78,18 +82,18 @@ class Plan:
             cells[attacker.gpu].append([cell.train, cell.reconstruct])
         scores = [[job] for jobs in self.releases for job in jobs]
         scores += [[job] for cell in self.cells for job in cell.scores]
-        return [
+        return (
             Stage("prepare", [planned.common() for planned in self.scans]),
             Stage("average", [[self.average]] if self.average else []),
             Stage("anonymize", [planned.releases() for planned in self.scans]),
             Stage("attack", cells[False]),
             Stage("attack (deep)", cells[True], deep=True),
             Stage("score", scores),
-        ]
+        )
 
     def jobs(self) -> Iterator[Job]:
         """Every job, inputs before what needs them."""
-        for stage in self.stages():
+        for stage in self._stages:
             for shard in stage.shards:
                 yield from shard
 

@@ -34,9 +34,9 @@ def software() -> dict[str, Any]:
     """Python, system and every installed package, plug-ins' too, by normalized name; as JSON values."""
     packages: dict[str, str] = {}
     for one in distributions():
-        name = one.metadata["Name"]
-        if name:  # a folder that was left half removed has none
-            packages.setdefault(_normal(name), one.version)
+        about = one.metadata  # a file, read anew whenever it is asked for
+        if name := about["Name"]:  # a folder that was left half removed has none
+            packages.setdefault(_normal(name), about["Version"])
     return {
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",

@@ -34,7 +34,8 @@ def read_records(plan: Plan, store: Store) -> Records:
         StoreError: one of them is damaged.
     """
     keys = dict.fromkeys(job.key for job in plan.jobs())
-    failed = store.failed()
-    ended = {key: record for key in keys if (record := store.record(key))}
+    results, failed = frozenset(store.keys()), store.failed()
+    there = results.union(failed, store.dropped_keys())
+    ended = {key: record for key in keys if key in there and (record := store.record(key))}
     failures = {key: record for key in keys if key in failed and (record := store.failure(key))}
-    return Records(frozenset(store.keys()) - store.replaced(), ended, failures)
+    return Records(results - store.replaced(), ended, failures)

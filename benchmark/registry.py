@@ -91,9 +91,8 @@ class Registry:
     def discover(cls, files: Sequence[Path] = ()) -> Registry:
         """List entry points of all installed distributions, then the plug-in classes in `files`."""
         registry = cls({})
-        for kind in KINDS:
-            for point, origin in _installed(f"refbench.{kind}s"):
-                registry._add(Entry(kind, point.name, origin, entry_point=point))
+        for entry in _installed():
+            registry._add(entry)
         for path in files:
             registry.add_file(path)
         return registry
@@ -136,9 +135,14 @@ class Registry:
 
 
 @cache
-def _installed(group: str) -> list[tuple[EntryPoint, str]]:
-    """Entry points with their distributions' names: both read metadata, which is done once for all jobs of a run."""
-    return [(point, point.dist.name if point.dist else "unknown") for point in entry_points(group=group)]
+def _installed() -> tuple[Entry, ...]:
+    """Of all kinds in one go, with their distributions' names: each look reads files of every distribution."""
+    everything = entry_points()
+    return tuple(
+        Entry(kind, point.name, point.dist.name if point.dist else "unknown", entry_point=point)
+        for kind in KINDS
+        for point in everything.select(group=f"refbench.{kind}s")
+    )
 
 
 def plugin_module(path: Path) -> ModuleType:

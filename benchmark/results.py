@@ -75,7 +75,8 @@ def run_folder(suite: Suite, store: Store) -> Path:
 def write_results(plan: Plan, store: Store, records: Records, info: dict[str, Any]) -> Run:
     """Collect what the jobs of a plan left, and write the tables of the run where the store can be written.
 
-    `records` are those of the plan's jobs. `info` gets what is known of the split: its options, how many people are in each part, and its digest.
+    `records` are those of the plan's jobs. `info` gets what is known of the split: its options, how many people are in
+    each part, and its digest.
     """
     folder = run_folder(plan.suite, store)
     scores = score_table(plan, store, records.done)

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+from many_cells import fill, write_suite
+from rich.console import Console
 
 from refbench.anonymizers.base import Anonymizer
 from refbench.anonymizers.blank import Blank
@@ -26,9 +28,12 @@ from refbench.anonymizers.reface import Reface, template_average
 from refbench.anonymizers.registration import register
 from refbench.datasets.nifti import read_head
 from refbench.datasets.phantom import Phantom
+from refbench.leaderboard import Leaderboard, View, build_leaderboard
 from refbench.metrics.correlation import Correlation
 from refbench.metrics.ssim import SSIM
 from refbench.plan import build_plan
+from refbench.progress import ConsoleProgress
+from refbench.run import Outcome, execute
 from refbench.significance import holm, sign_flip_test
 from refbench.slicing import SliceOptions, cut
 from refbench.statistics import bootstrap_weights, bounds, interval, resampled_over_seeds, seed_weights
@@ -113,6 +118,26 @@ def test_plan_of_600_people(benchmark: Benchmark, tmp_path: Path) -> None:
     suite, store = load_suite(str(tmp_path / "large.yaml")), Store(tmp_path / "store")
     plan = benchmark.pedantic(build_plan, args=(suite, store), rounds=2)
     assert len(plan.scans) == 600
+
+
+def test_plan_of_1000_cells(benchmark: Benchmark, tmp_path: Path) -> None:
+    suite, store = write_suite(tmp_path, 1000), Store(tmp_path / "store")
+    plan = benchmark.pedantic(build_plan, args=(suite, store), rounds=3)
+    assert len(plan.cells) == 1000
+
+
+def test_cached_run_of_100_cells(benchmark: Benchmark, tmp_path: Path) -> None:
+    """Plan, a look at every result, tables and leaderboard."""
+    suite, store = write_suite(tmp_path, 100), Store(tmp_path / "store")
+    fill(suite, store)
+
+    def again() -> tuple[Outcome, Leaderboard]:
+        outcome = execute(suite, store, ConsoleProgress(Console(quiet=True)))
+        return outcome, build_leaderboard([outcome.run], View())
+
+    outcome, board = benchmark.pedantic(again, rounds=2)
+    assert outcome.cached == outcome.jobs
+    assert len(board.rows) == 10
 
 
 def test_statistics_of_81_people_and_20_rows(benchmark: Benchmark) -> None:
