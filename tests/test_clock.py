@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import os
-import shutil
 import time
-from pathlib import Path
 
 import pytest
 from conftest import Workplace
 
 from refbench.commands.status import status_lines
 from refbench.results import load_run
-from refbench.run_status import _write, note_end, run_status
+from refbench.run_status import run_status
 from refbench.store import Store
 
 DAY = 86400
@@ -76,15 +74,3 @@ def test_a_clock_that_is_set_forth_and_back_changes_nothing(
     assert 6 <= run.info["seconds"] < 90
     assert run_status(folder, store).finished
     assert not [path.stem for path in (store.root / "scratch").glob("*.lock") if store.held(path.stem)]
-
-
-def test_whether_a_run_has_ended_hangs_on_no_clock(once_run: Path, tmp_path: Path) -> None:
-    store = Store(Path(shutil.copytree(once_run / "store", tmp_path / "store")))
-    (folder,) = (store.root / "runs").iterdir()
-    now = time.time()
-    os.utime(folder / "plan.json", (now + DAY, now + DAY))
-    os.utime(folder / "run.json", (now, now))
-    note_end(folder)
-    assert run_status(folder, store).finished, "the clock was set back while it ran"
-    _write(folder, now, "a runner", {"jobs": {}, "cells": []})
-    assert not run_status(folder, store).finished, "and before the next one began"

@@ -276,6 +276,13 @@ def test_all_attackers_strongest_first() -> None:
     assert figure(found, 4, "anonymized", "Guys") == pytest.approx(0.5)
 
 
+def test_the_strongest_attack_has_the_same_figures_whether_or_not_others_are_shown() -> None:
+    series = [*PLAIN, ("blur", "gan", 1, 0.6), ("blur", "none", 1, 0.55)]
+    alone, among = board(series), board(series, View(attackers=True))
+    strongest = among.rows.drop_duplicates("anonymizer").reset_index(drop=True)
+    pd.testing.assert_frame_equal(alone.rows, strongest[alone.rows.columns])
+
+
 def test_some_sites_only_count_their_own_subjects() -> None:
     found = board(view=View(sites=("HH",)))
     assert found.sites == ("HH",)

@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from refbench.statistics import (
+    TOGETHER,
     UNDEFINED,
     bootstrap_weights,
     bounds,
@@ -200,3 +201,14 @@ def test_the_stratified_interval_covers_the_mean_of_sites_that_differ() -> None:
     values = centre + rng.normal(0, 0.1, (81, 2000))
     low, high = interval(values, bootstrap_weights(of_site, draws=2000))
     assert 0.93 < ((low <= centre.mean()) & (high >= centre.mean())).mean() < 0.96
+
+
+def test_intervals_of_many_columns_are_those_of_each() -> None:
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=(6, TOGETHER + 20))
+    values[0, ::7] = np.nan
+    weights = bootstrap_weights(np.array(["A", "B"] * 3, dtype=object), draws=200)
+    low, high = interval(values, weights)
+    for number in (0, 1, TOGETHER - 1, TOGETHER, TOGETHER + 19):
+        one = interval(values[:, [number]], weights)
+        assert (low[number], high[number]) == pytest.approx((one[0][0], one[1][0]))

@@ -236,9 +236,7 @@ def test_ctrl_c_is_told_too(workplace: Workplace, monkeypatch: pytest.MonkeyPatc
 def test_a_detached_runner_takes_the_command_along(workplace: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:
     handed_in: list[list[str]] = []
     monkeypatch.setattr(choose, "needs", lambda package, engine: None)
-    monkeypatch.setattr(
-        slurm_runner, "detach", lambda suite, store, options, words: handed_in.append(list(words)) or ("1", "a-run")
-    )
+    monkeypatch.setattr(slurm_runner, "detach", lambda *given: handed_in.append(list(given[3])) or ("1", "a-run"))
     monkeypatch.setenv("REFBENCH_NOTIFY", "tell 'my lab'")
     command = ["run", str(workplace.suite("")), "--engine", "slurm", "--store", str(workplace.folder / "store")]
     for more in ([], ["--notify", "other"], ["--notify=other"]):
