@@ -30,6 +30,7 @@ def explain(plan: Plan, store: Store) -> list[Reason]:
     there, failed, replaced, dropped = map(
         frozenset, (store.keys(), store.failed(), store.replaced(), store.dropped_keys())
     )
+    made = there | dropped  # an earlier job that never ended well has left nothing to compare with
     reasons = []
     for job in plan.jobs():
         failure = store.failure(job.key) if job.key in failed else None
@@ -48,11 +49,11 @@ def explain(plan: Plan, store: Store) -> list[Reason]:
             reasons.append(Reason(job, "run", f"{failure['status']} last time: {failure['error']}"))
         elif job.key in dropped:
             reasons.append(Reason(job, "run", "dropped, and needed again"))
-        elif earlier.get(job.label) in (None, job.key):
+        elif earlier.get(job.label) not in made:
             reasons.append(Reason(job, "run", "new"))
         else:
-            before = store.identity(earlier[job.label])
-            reasons.append(Reason(job, "run", "changed: " + ", ".join(differences(before, job.identity))))
+            told = differences(store.identity(earlier[job.label]), job.identity)
+            reasons.append(Reason(job, "run", "changed: " + ", ".join(told)))
     return reasons
 
 

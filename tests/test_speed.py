@@ -32,7 +32,6 @@ from refbench.leaderboard import Leaderboard, View, build_leaderboard
 from refbench.metrics.correlation import Correlation
 from refbench.metrics.ssim import SSIM
 from refbench.plan import build_plan
-from refbench.progress import ConsoleProgress
 from refbench.run import Outcome, execute
 from refbench.significance import holm, sign_flip_test
 from refbench.slicing import SliceOptions, cut
@@ -40,6 +39,7 @@ from refbench.statistics import bootstrap_weights, bounds, interval, resampled_o
 from refbench.store import Store
 from refbench.suite import find_suite, load_suite
 from refbench.types import AnonymizedHead, Head, Region
+from refbench.watch.console import ConsoleProgress
 
 pytestmark = pytest.mark.slow
 
