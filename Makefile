@@ -4,8 +4,8 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 # Python compiles what it imports; pip would compile everything, for half a minute.
 PIP = $(BIN)/python -m pip install --disable-pip-version-check --no-compile --quiet --constraint constraints.txt
-# Two halves, each in the order of the files, so that what a file shares is made once; who is done takes from the other.
-TWO = -n 2 --dist worksteal
+# Parts in the order of the files, so that what a file shares is made once; who is done takes from the others.
+PARTS = --dist worksteal -n
 
 .PHONY: run test slow check gate speed readme docs results-gpu clean
 
@@ -15,11 +15,11 @@ run: $(VENV)/.installed
 
 ## test: set everything up and run the tests
 test: $(VENV)/.tools
-	$(BIN)/python -m pytest $(TWO)
+	$(BIN)/python -m pytest $(PARTS) 2
 
-## slow: the tests that take minutes
+## slow: the tests that take minutes; some wait for clusters, so there are more than cores
 slow: $(VENV)/.tools
-	$(BIN)/python -m pytest $(TWO) -m slow --ignore tests/test_speed.py
+	$(BIN)/python -m pytest $(PARTS) 3 -m slow --ignore tests/test_speed.py
 
 ## check: format, lint
 check: $(VENV)/.tools
