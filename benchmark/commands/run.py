@@ -147,7 +147,8 @@ def _execute(
         return FAILURES
     if len(outcome.run.scores):
         name = outcome.run.folder.name
-        output.print(f"next: refbench report {name}, or refbench leaderboard {name} --attackers --region changed")
+        next_steps = f"next: refbench report {name}, or refbench leaderboard {name} --attackers --region changed"
+        output.print(next_steps, soft_wrap=True)
     return OK
 
 
