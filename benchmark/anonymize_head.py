@@ -17,6 +17,7 @@ from refbench.anonymizers.brain import brain_of
 from refbench.anonymizers.face_surface import facial_skin
 from refbench.anonymizers.registration import register
 from refbench.anonymizers.verdict import judge
+from refbench.checksums import sha256
 from refbench.datasets.nifti import read_head
 from refbench.errors import DataError, PluginError, RefbenchError, Unavailable
 from refbench.fingerprint import code_fingerprint, digest
@@ -199,7 +200,6 @@ def _attempt(file: HeadFile, method: Method, begun: HeadRecord) -> HeadRecord:
 
 def _sha256(path: Path) -> str:
     try:
-        with path.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
+        return sha256(path)
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}). Check the path and its permissions.") from error

@@ -65,10 +65,8 @@ def is_held(path: Path) -> bool:
         # A disk on a network wants to write where it locks; who may only read finds out on a local one.
         with path.open("r+" if os.access(path, os.W_OK) else "r") as stream:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except FileNotFoundError:
-        return False
     except BlockingIOError:
         return True
-    except OSError:
-        return False
+    except OSError:  # it is gone, or its disk knows no locks
+        pass
     return False

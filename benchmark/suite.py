@@ -58,6 +58,11 @@ class Suite:
         """The metric that validation people are judged by."""
         return _called(self.file.selection.metric, self.metrics)[0]
 
+    @property
+    def cells(self) -> int:
+        """How many anonymizers against attackers with seeds there are."""
+        return len(self.anonymizers) * len(self.attackers) * len(self.file.seeds)
+
 
 def find_suite(name: str) -> Path:
     """The path of a suite file; a bare name (`demo`) means a suite that comes with refbench.

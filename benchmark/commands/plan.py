@@ -59,9 +59,10 @@ def plan(
     try:
         laid_out = build_plan(chosen, place)
     except DataError as error:
-        cells = len(chosen.anonymizers) * len(chosen.attackers) * len(chosen.file.seeds)
         output.print(Text(f"missing: data: {error}"), soft_wrap=True)
-        output.print(f"{chosen.name} is a valid suite of {cells} cells; its jobs are known once the data is there")
+        output.print(
+            f"{chosen.name} is a valid suite of {chosen.cells} cells; its jobs are known once the data is there"
+        )
         return
     if trial:
         with ConsoleProgress(output) as progress:

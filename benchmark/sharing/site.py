@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from refbench.checksums import sha256
 from refbench.errors import RefbenchError
 from refbench.leaderboard import build_leaderboard, default_view
 from refbench.report.board import BoardTable, board_table
@@ -122,16 +122,15 @@ def write_site(folder: Path, out: Path) -> tuple[list[Entry], list[Group]]:
 
 def _entry(path: Path) -> Entry:
     try:
-        with path.open("rb") as stream:
-            sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
+        checksum = sha256(path)
     except OSError as error:
         return Entry(path, "", "", None, f"cannot be read ({error.strerror})")
     plain = re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]*", path.stem) and path.stem != "index"
-    name = path.stem if plain else sha256[:16]
+    name = path.stem if plain else checksum[:16]
     try:
-        return Entry(path, name, sha256, verify(path))
+        return Entry(path, name, checksum, verify(path))
     except RefbenchError as error:
-        return Entry(path, name, sha256, None, str(error))
+        return Entry(path, name, checksum, None, str(error))
 
 
 def _groups(entries: Sequence[Entry]) -> list[Group]:

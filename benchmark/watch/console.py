@@ -79,8 +79,7 @@ class ConsoleProgress(Silent):
 
     def planned(self, suite: Suite, total: int, cached: int) -> None:
         """Say how much there is to do."""
-        cells = len(suite.anonymizers) * len(suite.attackers) * len(suite.file.seeds)
-        self._print(f"{suite.name} · {suite.dataset.label} · {cells} cells · {total} jobs, {cached} cached")
+        self._print(f"{suite.name} · {suite.dataset.label} · {suite.cells} cells · {total} jobs, {cached} cached")
 
     def stage(self, name: str, jobs: int, outlook: Outlook) -> None:
         """Begin a stage."""

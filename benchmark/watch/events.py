@@ -87,9 +87,8 @@ class EventLog(Tally):
     def planned(self, suite: Suite, total: int, cached: int) -> None:
         """See `Progress.planned`."""
         super().planned(suite, total, cached)
-        cells = len(suite.anonymizers) * len(suite.attackers) * len(suite.file.seeds)
         about = {"format": FORMAT, "suite": suite.name, "engine": self._engine}
-        self._write("run_planned", **about, cells=cells, jobs=total, cached=cached)
+        self._write("run_planned", **about, cells=suite.cells, jobs=total, cached=cached)
 
     def stage(self, name: str, jobs: int, outlook: Outlook) -> None:
         """See `Progress.stage`."""
