@@ -183,8 +183,9 @@ def test_a_child_that_outlives_its_holder_holds_nothing(store: Store) -> None:
         "import os, sys, time; from pathlib import Path; from refbench.store import Store\n"
         f"with Store(Path({str(store.root)!r})).lock('a'):\n"
         "    child = os.fork()\n"
-        "    time.sleep(60 if child == 0 else 0)\n"
-        "    print(child, flush=True)\n"
+        "    if child == 0:\n"  # it speaks once it runs, which is when it has let go
+        "        print(os.getpid(), flush=True)\n"
+        "        time.sleep(60)\n"
         "    sys.stdin.read()\n"
     )
     holder = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
