@@ -27,6 +27,8 @@ BASES = {
     "anonymizer": "refbench.anonymizers.base:Anonymizer",
     "attacker": "refbench.attackers.base:Attacker",
     "metric": "refbench.metrics.base:Metric",
+    "recognizer": "refbench.metrics.recognizers.base:Recognizer",
+    "head_metric": "refbench.metrics.head_metrics.base:HeadMetric",
 }
 KINDS = tuple(BASES)
 
@@ -185,7 +187,7 @@ def _entries_of_file(path: Path) -> list[Entry]:
                 found.append(Entry(kind, _snake_case(member.__name__), str(path), plugin_class=member))
     if not found:
         raise PluginError(
-            f"plug-in file {path} holds no complete class derived from Anonymizer, Attacker, Metric, Dataset"
+            f"plug-in file {path} holds no complete class derived from Anonymizer, Attacker, Metric, Recognizer, HeadMetric, Dataset"
         )
     return found
 
