@@ -187,7 +187,8 @@ def _entries_of_file(path: Path) -> list[Entry]:
                 found.append(Entry(kind, _snake_case(member.__name__), str(path), plugin_class=member))
     if not found:
         raise PluginError(
-            f"plug-in file {path} holds no complete class derived from Anonymizer, Attacker, Metric, Recognizer, HeadMetric, Dataset"
+            f"plug-in file {path} holds no complete class derived from "
+            f"{', '.join(base.rpartition(':')[2] for base in BASES.values())}"
         )
     return found
 

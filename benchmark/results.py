@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Container, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ import pandas as pd
 
 from refbench.cohort import split_csv
 from refbench.errors import RefbenchError
+from refbench.face_tables import HEAD_COLUMNS, IDENTIFICATION_COLUMNS, read_heads, read_identification
 from refbench.fingerprint import canonical_json, digest
 from refbench.job import Job
 from refbench.plan import Plan
@@ -62,6 +63,8 @@ class Run:
     scores: pd.DataFrame
     cells: pd.DataFrame
     subjects: pd.DataFrame
+    identification: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=IDENTIFICATION_COLUMNS))
+    heads: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=HEAD_COLUMNS))
 
 
 def run_folder(suite: Suite, store: Store) -> Path:
@@ -112,6 +115,8 @@ def load_run(folder: Path) -> Run:
             pd.read_csv(
                 folder / "subjects.csv", keep_default_na=False, dtype={"subject": str, "session": str, "site": str}
             ),
+            read_identification(folder),
+            read_heads(folder),
         )
     except (OSError, ValueError) as error:
         raise RefbenchError(f"{folder} is not the folder of a run: {error}") from error

@@ -1,0 +1,39 @@
+"""The tables of a run that are about whole heads: who was taken for whom, and what each head came to.
+
+    identification.parquet   one row per probe x face of the gallery x recognizer x condition
+    heads.parquet            one row per head x figure of a head metric x condition
+
+A run whose suite names no recognizer, or no head metric, has no such file.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+IDENTIFICATION, HEADS = "identification.parquet", "heads.parquet"
+
+CONDITION_COLUMNS = ["subject", "session", "site", "anonymizer", "attacker", "seed", "condition"]
+"""Whose head, and what became of it, as in the table of scores; the condition `anonymized` has no attacker and seed 0."""
+
+IDENTIFICATION_COLUMNS = [*CONDITION_COLUMNS, "recognizer", "gallery", "moved", "similarity"]
+"""`gallery`: the person whose original the probe was held against. `moved`: whether the probe comes from the same scan,
+tilted and turned, as there is no other of this person. `similarity`: natural logarithm of a likelihood ratio, calibrated
+on training people; NaN where no face could be placed."""
+
+HEAD_COLUMNS = [*CONDITION_COLUMNS, "metric", "figure", "value"]
+
+
+def read_identification(folder: Path) -> pd.DataFrame:
+    """The table of a run's folder; without rows where it has none."""
+    return _read(folder / IDENTIFICATION, IDENTIFICATION_COLUMNS)
+
+
+def read_heads(folder: Path) -> pd.DataFrame:
+    """The table of a run's folder; without rows where it has none."""
+    return _read(folder / HEADS, HEAD_COLUMNS)
+
+
+def _read(path: Path, columns: list[str]) -> pd.DataFrame:
+    return pd.read_parquet(path) if path.exists() else pd.DataFrame(columns=columns)
