@@ -15,10 +15,10 @@ import pandas as pd
 IDENTIFICATION, HEADS = "identification.parquet", "heads.parquet"
 
 CONDITION_COLUMNS = ["subject", "session", "site", "anonymizer", "attacker", "seed", "condition"]
-"""Whose head, and what became of it, as in the table of scores; the condition `anonymized` has no attacker and seed 0."""
+"""Whose head, and what became of it, as in the table of scores: `anonymized` has no attacker and seed 0."""
 
 IDENTIFICATION_COLUMNS = [*CONDITION_COLUMNS, "recognizer", "gallery", "moved", "similarity"]
-"""`gallery`: the person whose original the probe was held against. `moved`: whether the probe comes from the same scan,
+"""`gallery`: the person whose original the probe was held against. `moved`: whether the probe is of the same scan,
 tilted and turned, as there is no other of this person. `similarity`: natural logarithm of a likelihood ratio, calibrated
 on training people; NaN where no face could be placed."""
 
