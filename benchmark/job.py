@@ -51,8 +51,13 @@ KINDS = (
     "train",
     "reconstruct",
     "score",
+    "frame",
+    "look",
+    "recognize",
+    "identify",
+    "measure",
 )
-"""Kinds of job in the order of the data flow; each is run by `refbench.jobs.KIND`."""
+"""Kinds of job, in about the order of the data flow; each is run by `refbench.jobs.KIND`."""
 
 IN_STORE = ("choices", "shared")
 """What of `Job.where` is a folder of the store, named relative to it, so that a store can be moved."""

@@ -97,18 +97,18 @@ def _named(plan: Plan) -> Iterator[tuple[Job, Names]]:
     every = ("attacker", tuple(name for _, names in attackers for name in names))
     for item in plan.scans:
         subject = ("subject", tuple(dict.fromkeys((item.scan.subject, item.scan.who))))
-        for job in item.common():
+        for job in (*item.common(), *plan.faces.looks_of(item)):
             yield _about(job, subject)
         for jobs in (item.anonymized, item.checks, item.slices):
             for job, anonymizer in zip(jobs, hidden, strict=True):
                 yield _about(job, subject, anonymizer)
-    if plan.average:
-        yield _about(plan.average)
-    for scores, anonymizer in zip(plan.releases, hidden, strict=True):
-        for job in scores:
+    common = (plan.average, plan.faces.frame, *plan.faces.recognizers)
+    yield from (_about(job) for job in common if job)
+    for scores, heads, anonymizer in zip(plan.releases, plan.released_heads, hidden, strict=True):
+        for job in (*scores, *heads.jobs()):
             yield _about(job, anonymizer, every)
     for cell in plan.cells:
-        for job in (cell.train, cell.reconstruct, *cell.scores):
+        for job in (cell.train, cell.reconstruct, *cell.scores, *cell.heads.jobs()):
             yield _about(job, hidden[cell.anonymizer], attackers[cell.attacker])
 
 

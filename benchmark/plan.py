@@ -11,6 +11,7 @@ from typing import Any
 from refbench.attackers.base import Attacker
 from refbench.attackers.options import NetworkAttacker
 from refbench.cohort import Cohort, list_cohort
+from refbench.face_plan import FacePlanner, HeadJobs
 from refbench.fingerprint import code_fingerprint, digest
 from refbench.job import Job
 from refbench.preparation import PlannedScan, ScanBuilder
@@ -22,7 +23,7 @@ from refbench.suite import Chosen, Suite
 
 @dataclass(frozen=True)
 class Cell:
-    """One anonymizer against one attacker with one seed. `scores`: one job per metric of the suite."""
+    """One anonymizer against one attacker with one seed. `scores`: one job per metric; `heads`: of whole heads."""
 
     anonymizer: int
     attacker: int
@@ -30,6 +31,7 @@ class Cell:
     train: Job
     reconstruct: Job
     scores: tuple[Job, ...]
+    heads: HeadJobs
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,8 @@ class Plan:
         scans: theirs, in order.
         average: the average head of the training subjects, where an anonymizer wants it.
         releases: per anonymizer, the score jobs of what was released, without attack (one per metric).
+        released_heads: per anonymizer, what is asked of the released heads.
+        faces: the gallery of originals and the recognizers, where the suite names any.
         tested: per anonymizer, the test scans whose slices exist, in the order of every array of test images.
         notes: what the reader of the results should know about the cohort.
     """
@@ -64,6 +68,8 @@ class Plan:
     scans: tuple[PlannedScan, ...]
     average: Job | None
     releases: tuple[tuple[Job, ...], ...]
+    released_heads: tuple[HeadJobs, ...]
+    faces: FacePlanner
     cells: tuple[Cell, ...]
     tested: tuple[tuple[PlannedScan, ...], ...]
     notes: tuple[str, ...]
@@ -82,14 +88,23 @@ class Plan:
             cells[attacker.gpu].append([cell.train, cell.reconstruct])
         scores = [[job] for jobs in self.releases for job in jobs]
         scores += [[job] for cell in self.cells for job in cell.scores]
+        scores += [shard for heads in self.heads() for shard in heads.shards()]
         return (
             Stage("prepare", [planned.common() for planned in self.scans]),
-            Stage("average", [[self.average]] if self.average else []),
-            Stage("anonymize", [planned.releases() for planned in self.scans]),
-            Stage("attack", cells[False]),
+            Stage("average", [[job] for job in (self.average, self.faces.frame) if job]),
+            Stage(
+                "anonymize",
+                [*([look] for look in self.faces.looks.values()), *(planned.releases() for planned in self.scans)],
+            ),
+            Stage("attack", [*cells[False], *([job] for job in self.faces.recognizers)]),
             Stage("attack (deep)", cells[True], deep=True),
             Stage("score", scores),
         )
+
+    def heads(self) -> Iterator[HeadJobs]:
+        """What is asked of whole heads: of what was released, then of every cell."""
+        yield from self.released_heads
+        yield from (cell.heads for cell in self.cells)
 
     def jobs(self) -> Iterator[Job]:
         """Every job, inputs before what needs them."""
@@ -117,8 +132,7 @@ def build_plan(
         DataError: the dataset cannot be listed or split, nobody is left for a part of the split, or one head is in
             two parts.
     """
-    everything = (suite.dataset, *suite.anonymizers, *suite.attackers, *suite.metrics)
-    identities = {(chosen.kind, chosen.label): _plugin_identity(chosen) for chosen in everything}
+    identities = {(chosen.kind, chosen.label): _plugin_identity(chosen) for chosen in suite.plugins()}
     failed = store.failed()
     preparing = ScanBuilder(suite, identities, FileHashes(store))
     cohort = cohort or list_cohort(suite, preparing, parts)
@@ -126,7 +140,8 @@ def build_plan(
     training = [item for item in prepared if item.part == "train" and not _failed((item.head, item.register), failed)]
     average = preparing.average(training)
     planned = tuple(preparing.release(item, average) for item in prepared)
-    builders = [_Builder(suite, identities, number, planned, failed) for number in range(len(suite.anonymizers))]
+    faces = FacePlanner(suite, identities, planned, failed)
+    builders = [_Builder(suite, identities, number, planned, failed, faces) for number in range(len(suite.anonymizers))]
     releases = tuple(builder.scores(None, f"{builder.hidden.label} released") for builder in builders)
     cells = tuple(
         builder.cell(attacker, seed)
@@ -135,7 +150,10 @@ def build_plan(
         for seed in suite.file.seeds
     )
     tested = tuple(builder.tested for builder in builders)
-    return Plan(suite, cohort, planned, average, releases, cells, tested, cohort.notes(failed))
+    heads = tuple(
+        faces.of_release(builder.number, builder.tested, f"{builder.hidden.label} released") for builder in builders
+    )
+    return Plan(suite, cohort, planned, average, releases, heads, faces, cells, tested, cohort.notes(failed))
 
 
 def open_jobs(plan: Plan, store: Store, *, whole: bool = False) -> frozenset[str]:
@@ -174,6 +192,7 @@ class _Builder:
     number: int
     planned: Sequence[PlannedScan]
     failed: frozenset[str]
+    faces: FacePlanner
 
     def identity(self, chosen: Chosen) -> dict[str, Any]:
         return self.identities[chosen.kind, chosen.label]
@@ -209,7 +228,8 @@ class _Builder:
             },
             needs=(train.key, *self.test),
         )
-        return Cell(self.number, attacker, seed, train, reconstruct, self.scores(reconstruct, name))
+        heads = self.faces.of_cell(self.number, self.tested, name, reconstruct)
+        return Cell(self.number, attacker, seed, train, reconstruct, self.scores(reconstruct, name), heads)
 
     def train(self, chosen: Chosen, seed: int, name: str) -> Job:
         attacker, options = chosen.plugin, self.suite.file.training

@@ -116,12 +116,12 @@ class ScanBuilder:
         labelled = "face" in self._labels
         register = brain = None
         if not labelled or self._needs & {"registration", "average"}:
-            register = _job("register", who, {"head": head.key, "tools": self._registration_tools})
+            register = job_of("register", who, {"head": head.key, "tools": self._registration_tools})
         if "brain" not in self._labels or "brain" in self._needs:
-            brain = _job("brain", who, {"head": head.key, "tools": self._brain_tools})
+            brain = job_of("brain", who, {"head": head.key, "tools": self._brain_tools})
         found = None if labelled or register is None else register.key
-        face = _job("face", who, {"head": head.key, "registration": found})
-        skin = _job("skin", who, {"head": head.key, "registration": found})
+        face = job_of("face", who, {"head": head.key, "registration": found})
+        skin = job_of("skin", who, {"head": head.key, "registration": found})
         return PreparedScan(scan, part, head, register, brain, face, skin)
 
     def average(self, training: Sequence[PreparedScan]) -> Job | None:
@@ -133,7 +133,7 @@ class ScanBuilder:
             "heads": [item.head.key for item in found],
             "registrations": [item.register.key for item in found if item.register],
         }
-        return _job("average", "of the training subjects", identity)
+        return job_of("average", "of the training subjects", identity)
 
     def release(self, item: PreparedScan, average: Job | None) -> PlannedScan:
         """The jobs of every anonymizer."""
@@ -145,15 +145,15 @@ class ScanBuilder:
             # The dataset's own label is the truth; deepbet's estimate stands in where there is none.
             estimate = item.brain.key if item.brain and "brain" not in self._labels else None
             inputs = {"head": item.head.key, "anonymized": job.key}
-            checks.append(_job("check", name, {**inputs, "skin": item.skin.key, "brain": estimate}))
-            slices.append(_job("slice", name, {**inputs, "face": item.face.key}, options=options))
+            checks.append(job_of("check", name, {**inputs, "skin": item.skin.key, "brain": estimate}))
+            slices.append(job_of("slice", name, {**inputs, "face": item.face.key}, options=options))
         return PlannedScan(**vars(item), anonymized=anonymized, checks=tuple(checks), slices=tuple(slices))
 
     def _anonymize(self, chosen: Chosen, item: PreparedScan, average: Job | None) -> Job:
         assert isinstance(chosen.plugin, Anonymizer)
         there = {"registration": item.register, "brain": item.brain, "average": average}
         found: dict[str, str] = {need: job.key for need in sorted(chosen.plugin.needs()) if (job := there[need])}
-        return _job(
+        return job_of(
             "anonymize",
             f"{item.scan.who} {chosen.label}",
             {"head": item.head.key, **found},
@@ -162,8 +162,8 @@ class ScanBuilder:
         )
 
 
-def _job(kind: str, name: str, inputs: Mapping[str, Any], **identity: Any) -> Job:
-    """A job whose identity names the keys of its inputs (one, several or None), tools aside."""
+def job_of(kind: str, name: str, inputs: Mapping[str, Any], **identity: Any) -> Job:
+    """A job of a module's kind whose identity names the keys of its inputs (one, several or None), tools aside."""
     needs: list[str] = []
     for what, keys in inputs.items():
         if what != "tools" and keys:

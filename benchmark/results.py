@@ -3,6 +3,7 @@
 A run's folder holds plain tables and no images:
 
     scores.parquet   one row per image x condition x metric x region, unrounded
+    identification.parquet, heads.parquet: about whole heads, see `refbench.face_tables`
     cells.csv        one row per anonymizer x attacker x seed: how it ended
     subjects.csv     one row per scan x anonymizer: part of the split, outcome of the anonymization
     split.csv        one row per subject of the dataset: site, part (empty: left out), and what is to be said
@@ -25,7 +26,16 @@ import pandas as pd
 
 from refbench.cohort import split_csv
 from refbench.errors import RefbenchError
-from refbench.face_tables import HEAD_COLUMNS, IDENTIFICATION_COLUMNS, read_heads, read_identification
+from refbench.face_results import head_table, identification_table
+from refbench.face_tables import (
+    HEAD_COLUMNS,
+    HEADS,
+    IDENTIFICATION,
+    IDENTIFICATION_COLUMNS,
+    read_heads,
+    read_identification,
+    write_face_tables,
+)
 from refbench.fingerprint import canonical_json, digest
 from refbench.job import Job
 from refbench.plan import Plan
@@ -42,6 +52,8 @@ NOT_RUN = "not run yet"
 EVENTS = "events.jsonl"
 TABLES = (
     "scores.parquet",
+    IDENTIFICATION,
+    HEADS,
     "cells.csv",
     "subjects.csv",
     "split.csv",
@@ -83,14 +95,18 @@ def write_results(plan: Plan, store: Store, records: Records, info: dict[str, An
     """
     folder = run_folder(plan.suite, store)
     scores = score_table(plan, store, records.done)
+    conditions = [about for about, _, _ in _conditions(plan)]
+    identification = identification_table(plan, conditions, store, records.done)
+    heads = head_table(plan, conditions, store, records.done)
     cells, subjects = cell_table(plan, records), subject_table(plan, store, records)
     options = plan.suite.file.split.model_dump(mode="json", exclude={"csv"})
     split = plan.cohort.split
     info = info | {"split": {**options, "people": split.people(), "digest": split.digest}}
-    run = Run(folder, info, scores, cells, subjects)
+    run = Run(folder, info, scores, cells, subjects, identification, heads)
     if not store.writable:
         return run
     write_atomically(folder / "scores.parquet", scores.to_parquet(index=False))
+    write_face_tables(folder, identification, heads)
     write_atomically(folder / "cells.csv", cells.to_csv(index=False))
     write_atomically(folder / "subjects.csv", subjects.to_csv(index=False))
     write_atomically(folder / "split.csv", split_table(plan, records.failures).to_csv(index=False))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib import resources
@@ -51,12 +51,20 @@ class Suite:
     anonymizers: tuple[Chosen, ...]
     attackers: tuple[Chosen, ...]
     metrics: tuple[Chosen, ...]
+    recognizers: tuple[Chosen, ...] = ()
+    head_metrics: tuple[Chosen, ...] = ()
     plugin_files: tuple[Path, ...] = ()
 
     @property
     def judge(self) -> Chosen:
         """The metric that validation people are judged by."""
         return _called(self.file.selection.metric, self.metrics)[0]
+
+    def plugins(self) -> Iterator[Chosen]:
+        """All of every kind."""
+        yield self.dataset
+        for several in (self.anonymizers, self.attackers, self.metrics, self.recognizers, self.head_metrics):
+            yield from several
 
     @property
     def cells(self) -> int:
@@ -143,6 +151,17 @@ def _key(kind: str) -> str:
     return kind if kind == "dataset" else f"{kind}s"
 
 
+_PLUGINS: dict[str, list[str] | None] = {
+    "dataset": None,
+    "anonymizers": [],
+    "attackers": [],
+    "metrics": list(METRICS),
+    "recognizers": [],
+    "head_metrics": [],
+}
+"""Keys of a suite that name plug-ins, and what stands there if nothing is given."""
+
+
 @dataclass
 class _SuiteReader:
     source: YamlSource
@@ -160,7 +179,7 @@ class _SuiteReader:
         registry = self._registry(files)
         chosen = {
             key: self._choose(registry, key.removesuffix("s"), data.get(key, default), folder)
-            for key, default in (("dataset", None), ("anonymizers", []), ("attackers", []), ("metrics", list(METRICS)))
+            for key, default in _PLUGINS.items()
         }
         try:
             file = SuiteFile.model_validate(data)
@@ -179,6 +198,8 @@ class _SuiteReader:
             anonymizers=chosen["anonymizers"],
             attackers=chosen["attackers"],
             metrics=chosen["metrics"],
+            recognizers=chosen["recognizers"],
+            head_metrics=chosen["head_metrics"],
             plugin_files=tuple(files.values()),
         )
 

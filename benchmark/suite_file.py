@@ -50,6 +50,16 @@ class TrainingOptions(BaseModel):
     gpus: int = param(1, "graphics cards that train one network together; without cards it means nothing", ge=1)
 
 
+class ProbeOptions(BaseModel):
+    """How the face of a test person who came once is moved, so that no recognizer knows it by its very voxels."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    tilt_deg: float = param(5.0, "largest angle about each axis", unit="degrees", ge=0, le=30)
+    shift_mm: float = param(3.0, "largest shift along each axis", unit="mm", ge=0, le=30)
+    noise: float = param(0.02, "Rician noise, as a share of the head's 99.5 percentile", unit="0-1", ge=0, le=0.5)
+
+
 class SuiteFile(BaseModel):
     """A suite as it is written. A plug-in is its name, or its name with parameters: `blur: {strength_mm: 4}`.
 
@@ -71,7 +81,10 @@ class SuiteFile(BaseModel):
     regions: Annotated[list[RegionName], AfterValidator(_distinct)] = param(
         list(get_args(RegionName)), "where it is measured", min_length=1
     )
-    seed: int = param(0, "decides the anonymizers' random numbers", ge=0)
+    recognizers: list[str | dict[str, Any]] = param([], "what tells whose face a head has; none if not given")
+    head_metrics: list[str | dict[str, Any]] = param([], "what is measured of whole heads; nothing if not given")
+    probes: ProbeOptions = Field(ProbeOptions(), description="how faces are shown to recognizers")
+    seed: int = param(0, "decides the random numbers of anonymizers, recognizers and probes", ge=0)
     seeds: Annotated[list[Annotated[int, Field(ge=0)]], AfterValidator(_distinct)] = param(
         [0], "one training of every attacker per seed", min_length=1
     )

@@ -75,11 +75,34 @@ def items(plan: Plan) -> Iterator[Item]:
         people, tested = len(cell.train.identity["train"]), len(cell.reconstruct.identity["test"])
         yield Item(cell.train.key, train, _work(suite.attackers[cell.attacker], people, slices))
         yield Item(cell.reconstruct.key, reconstruct, tested * pixels)
+    yield from _of_faces(plan, data)
     regions = ", ".join(suite.file.regions)
     scores = [Group(f"score {one.label}", f"score {one.label} {cut} {regions}", "", "score") for one in suite.metrics]
     for jobs in (*plan.releases, *(cell.scores for cell in plan.cells)):
         for group, job in zip(scores, jobs, strict=True):
             yield Item(job.key, group, len(job.identity["test"]))
+
+
+def _of_faces(plan: Plan, data: str) -> Iterator[Item]:
+    """Jobs about whole heads; work is counted in heads."""
+    if plan.faces.frame:
+        group = Group("frame", f"frame {data}", "", "average")
+        yield Item(plan.faces.frame.key, group, len(plan.faces.frame.needs))
+    original = Group("look original", f"look {data}", "", "anonymize")
+    yield from (Item(job.key, original) for job in plan.faces.looks.values())
+    recognizers = [chosen.label for chosen in plan.suite.recognizers]
+    for label, job in zip(recognizers, plan.faces.recognizers, strict=True):
+        yield Item(job.key, Group(f"recognize {label}", f"recognize {label}", "", "attack"), len(job.needs))
+    look = Group("look", f"look {data} released", "", "score")
+    identify = [Group(f"identify {label}", f"identify {label}", "", "score") for label in recognizers]
+    measured = [chosen.label for chosen in plan.suite.head_metrics]
+    measures = [Group(f"measure {label}", f"measure {label} {data}", "", "score") for label in measured]
+    for heads in plan.heads():
+        if heads.look:
+            yield Item(heads.look.key, look, len(heads.probes))
+        for groups, jobs in ((identify, heads.identify), (measures, heads.measures)):
+            for group, job in zip(groups, jobs, strict=False):  # of nobody in the gallery nobody asks
+                yield Item(job.key, group, len(heads.measured))
 
 
 def _of_anonymizer(kind: str, chosen: Chosen, data: str) -> Group:

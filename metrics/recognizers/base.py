@@ -44,8 +44,12 @@ class Faces:
     @property
     def placed(self) -> Mask:
         """Which of them could be placed at all, bool [n]."""
-        found: Mask = np.isfinite(self.relief).any(axis=(1, 2))
-        return found
+        return np.asarray(np.isfinite(self.relief).any(axis=(1, 2)))
+
+    @classmethod
+    def of(cls, reliefs: Sequence[Relief]) -> Faces:
+        """Of single reliefs, float32 [rows, columns] each."""
+        return cls(np.array(reliefs, dtype=np.float32).reshape(-1, ROWS, COLUMNS))
 
     @classmethod
     def joined(cls, several: Sequence[Faces]) -> Faces:

@@ -1,0 +1,65 @@
+"""The heads that a job about faces is shown: originals, releases, and what attackers made of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from refbench.jobs.anonymize import load_anonymized
+from refbench.jobs.task import Task, load_head
+from refbench.slice_storage import decode
+from refbench.slicing import SliceOptions
+from refbench.stacking import stacked
+from refbench.types import Head, Images
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One head of a condition.
+
+    Attributes:
+        view: what the job's identity says of it. original: the head. head: what became of it; itself of an original.
+    """
+
+    view: Mapping[str, Any]
+    original: Head
+    head: Head
+
+
+def candidates(task: Task) -> Iterator[Candidate]:
+    """The heads that `views` of a job's identity name, in order, one at a time.
+
+    Where the identity names what was `reconstructed`, its slices are stacked into the released heads.
+    """
+    made = _reconstructed(task)
+    for view in task.identity["views"]:
+        original = load_head(task.inputs[view["head"]])
+        if "released" not in view:
+            yield Candidate(view, original, original)
+            continue
+        released = load_anonymized(original, task.inputs[view["released"]]).head
+        if made is not None:
+            released = _stacked(task, view["slice"], released, made[view["slice"]])
+        yield Candidate(view, original, released)
+
+
+def _reconstructed(task: Task) -> dict[str, Images] | None:
+    """What the attacker made of each test scan's slices, by the key of the slices."""
+    if "reconstructed" not in task.identity:
+        return None
+    images = np.load(task.inputs[task.identity["reconstructed"]] / "reconstructed.npy", mmap_mode="r")
+    tested = task.identity["tested"]
+    counts = [json.loads((task.inputs[key] / "geometry.json").read_text())["count"] for key in tested]
+    ends = np.cumsum(counts)
+    return {key: images[end - count : end] for key, count, end in zip(tested, counts, ends, strict=True)}
+
+
+def _stacked(task: Task, slices: str, released: Head, made: Images) -> Head:
+    folder = task.inputs[slices]
+    white = json.loads((folder / "geometry.json").read_text())["white"]
+    given = decode(np.load(folder / "anonymized.npy"))
+    return stacked(released, given, np.asarray(made), white, SliceOptions.model_validate(task.identity["slices"]))

@@ -1,0 +1,73 @@
+"""Job `measure`: what the heads of one condition have become, against their originals."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+import numpy as np
+
+from refbench.anonymizers.brain import deepbet_brain
+from refbench.anonymizers.face_surface import SKIN_PARTS, FacialSkin
+from refbench.anonymizers.outer_surface import outer_surface
+from refbench.errors import DataError, InvalidOutput
+from refbench.jobs.candidates import Candidate, candidates
+from refbench.jobs.task import Task, load_mask
+from refbench.metrics.head_metrics.base import HeadMetric, HeadPair, Skin
+from refbench.types import Head, Mask
+
+
+def run(task: Task) -> None:
+    """Write figures.json: name of each figure to its values, one per view, None where it is undefined; and problems."""
+    metric = task.plugin(task.identity["metric"])
+    assert isinstance(metric, HeadMetric)
+    name, total = task.identity["metric"]["name"], len(task.identity["views"])
+    rows: list[Mapping[str, float]] = []
+    problems: list[str] = []
+    for done, candidate in enumerate(candidates(task)):
+        try:
+            found = metric.measure(_pair(task, candidate))
+            problems.append("")
+        except DataError as error:
+            found = dict.fromkeys(metric.figures, np.nan)
+            problems.append(str(error))
+        if set(found) != set(metric.figures):
+            raise InvalidOutput(
+                f"{name} must give {', '.join(metric.figures)}; it gave {', '.join(found) or 'nothing'}"
+            )
+        rows.append(found)
+        task.report(done + 1, total, {})
+    figures = {figure: [_plain(row[figure]) for row in rows] for figure in metric.figures}
+    (task.out / "figures.json").write_text(json.dumps({"figures": figures, "problems": problems}))
+
+
+def _plain(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
+
+
+def _pair(task: Task, candidate: Candidate) -> HeadPair:
+    view, original = candidate.view, candidate.original
+    label = task.inputs[view["head"]] / "label_brain.npz"
+    found = task.inputs[view["brain"]] / "brain.npz" if "brain" in view else None
+    skin = FacialSkin.load(task.inputs[view["skin"]] / "skin.npz")
+
+    def find_brain(head: Head) -> Mask:
+        return load_mask(found) if found and head is original else deepbet_brain(head)
+
+    def find_skin(head: Head) -> Skin:
+        return _parts(skin) if head is original else _surface(head, skin)
+
+    return HeadPair(original, candidate.head, load_mask(label) if label.exists() else None, find_brain, find_skin)
+
+
+def _parts(skin: FacialSkin) -> Skin:
+    """The facial skin of the original, with its parts."""
+    return Skin(skin.points, np.array(SKIN_PARTS)[skin.part])
+
+
+def _surface(head: Head, skin: FacialSkin) -> Skin:
+    """What is skin now where the original's face was sought, with the original's threshold; of no named part."""
+    boxes = [tuple(slice(int(first), int(last)) for first, last in box) for box in skin.boxes]
+    pieces = [outer_surface(head.voxels, head.affine, (x, y, z), skin.threshold) for x, y, z in boxes]
+    points = np.concatenate([np.zeros((0, 3, 3), np.float32), *pieces]).mean(axis=1)
+    return Skin(points, np.full(len(points), ""))
