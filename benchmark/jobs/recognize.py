@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from refbench.errors import NobodyLeft
 from refbench.jobs.task import Task
-from refbench.metrics.identification.calibration import calibrate
+from refbench.metrics.identification.likelihood import calibrate
 from refbench.metrics.recognizers.base import Faces, Recognizer
 
 PARTS = 2
