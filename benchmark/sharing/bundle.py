@@ -18,6 +18,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from refbench.errors import RefbenchError
+from refbench.face_tables import HEADS, IDENTIFICATION
 
 MANIFEST = "manifest.json"
 PROVENANCE, SUITE, SCORES, CELLS, SUBJECTS, TABLE = FILES = (
@@ -28,6 +29,8 @@ PROVENANCE, SUITE, SCORES, CELLS, SUBJECTS, TABLE = FILES = (
     "subjects.csv",
     "leaderboard.json",
 )
+OPTIONAL = (IDENTIFICATION, HEADS)
+"""Of runs that have them."""
 
 MOST_BYTES = 1 << 30
 """Of all files of a bundle unpacked, and of the bundle itself."""
@@ -68,13 +71,14 @@ class Bundle:
 
 
 def pack(files: Mapping[str, bytes]) -> bytes:
-    """A bundle of exactly `FILES`, with its manifest in front."""
+    """A bundle of exactly `FILES`, and what there is of `OPTIONAL`, with its manifest in front."""
+    names = (*FILES, *(name for name in OPTIONAL if name in files))
     manifest = Manifest(
-        files={name: Entry(bytes=len(files[name]), sha256=hashlib.sha256(files[name]).hexdigest()) for name in FILES}
+        files={name: Entry(bytes=len(files[name]), sha256=hashlib.sha256(files[name]).hexdigest()) for name in names}
     )
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
-        for name, content in ((MANIFEST, manifest.model_dump_json(indent=1).encode()), *((n, files[n]) for n in FILES)):
+        for name, content in ((MANIFEST, manifest.model_dump_json(indent=1).encode()), *((n, files[n]) for n in names)):
             # The time, the system and the rights of a file would tell of who packed it, and when.
             info = zipfile.ZipInfo(name, _EPOCH)
             info.create_system, info.external_attr = 3, 0o100644 << 16
@@ -114,10 +118,12 @@ def _unpacked(path: Path, archive: zipfile.ZipFile) -> Bundle:
     files: dict[str, bytes] = {}
     unlisted = members.keys() - manifest.files.keys() - {MANIFEST}
     differences = [f"{name!r} is in the bundle and not in its manifest" for name in unlisted]
-    differences += [f"{name!r} is no file of a bundle" for name in manifest.files.keys() - set(FILES)]
+    differences += [f"{name!r} is no file of a bundle" for name in manifest.files.keys() - {*FILES, *OPTIONAL}]
     if archive.comment or any(info.extra or info.comment for info in members.values()):
         differences.append("the ZIP carries comments or extra fields, which no manifest covers")
-    for name in FILES:
+    for name in (*FILES, *OPTIONAL):
+        if name in OPTIONAL and name not in manifest.files:
+            continue
         if name not in manifest.files or name not in members:
             differences.append(f"{name} is missing")
             continue

@@ -12,6 +12,7 @@ import pandas as pd
 import yaml
 
 from refbench.errors import RefbenchError
+from refbench.face_tables import HEAD_COLUMNS, HEADS, IDENTIFICATION, IDENTIFICATION_COLUMNS
 from refbench.leaderboard import Leaderboard, build_leaderboard, default_view
 from refbench.merge import CELL, SERIES
 from refbench.render import to_json
@@ -20,7 +21,7 @@ from refbench.sharing import bundle
 from refbench.sharing.provenance import provenance_of
 from refbench.sharing.pseudonyms import Pseudonyms, store_pseudonyms
 from refbench.sharing.secrets import Secrets, search, secrets_of, texts_of
-from refbench.sharing.tables import CELL_COLUMNS, SUBJECT_COLUMNS, read_csv, read_scores, scores_bytes
+from refbench.sharing.tables import CELL_COLUMNS, PARQUET, SUBJECT_COLUMNS, parquet_bytes, read_csv, read_parquet
 from refbench.sharing.texts import cleaned, cleaned_json, without
 from refbench.store import write_bytes
 from refbench.yaml_source import YamlSource
@@ -99,13 +100,15 @@ def _files(run: Run, pseudonyms: Pseudonyms, secrets: Secrets, by: str) -> dict[
     name = f"{without(suite, secrets.telling)}-{pseudonyms.of('run', run.folder.name)[:8]}"
     told = provenance_of(run, name, pseudonyms.naming, by, secrets.telling)
     shared = replace(shared, info=told.model_dump(mode="json"))
+    about_heads = {IDENTIFICATION: shared.identification, HEADS: shared.heads}
     return {
         bundle.PROVENANCE: told.model_dump_json(indent=1).encode(),
         bundle.SUITE: _suite(run, secrets).encode(),
-        bundle.SCORES: scores_bytes(shared.scores),
+        bundle.SCORES: parquet_bytes(shared.scores, bundle.SCORES),
         bundle.CELLS: shared.cells.to_csv(index=False).encode(),
         bundle.SUBJECTS: shared.subjects.to_csv(index=False).encode(),
         bundle.TABLE: (to_json(shared_board(shared)) + "\n").encode(),
+        **{name: parquet_bytes(table, name) for name, table in about_heads.items() if len(table)},
     }
 
 
@@ -115,17 +118,32 @@ def _shared(run: Run, pseudonyms: Pseudonyms, secrets: Secrets) -> Run:
     Raises:
         RefbenchError: two rows have the same label once their paths are cut.
     """
-    scores, cells, subjects = (_labelled(table, secrets) for table in (run.scores, run.cells, run.subjects))
+    tables = (run.scores, run.cells, run.subjects, run.identification, run.heads)
+    scores, cells, subjects, identification, heads = (_labelled(table, secrets) for table in tables)
     if cells.drop_duplicates(CELL).shape != run.cells.drop_duplicates(CELL)[cells.columns].shape:
         raise RefbenchError(
             f"{run.folder.name}: two of its rows would be called the same once paths and names are taken out of their "
             "labels; give their plug-ins titles or parameters that tell them apart"
         )
-    scores, subjects = (_renamed(table, pseudonyms) for table in (scores, subjects))
+    scores, subjects, heads = (_renamed(table, pseudonyms) for table in (scores, subjects, heads))
+    identification = _renamed(identification, pseudonyms)
+    identification["gallery"] = identification["gallery"].map(pseudonyms.subjects(identification["gallery"].unique()))
     scores = scores.sort_values([*SERIES, "site", "subject", "session", "slice"], kind="stable", ignore_index=True)
     subjects = subjects.sort_values(["subject", "session"], kind="stable", ignore_index=True)
+    person = ["site", "subject", "session"]
+    identification = identification.sort_values(
+        [*CELL, "condition", "recognizer", *person, "gallery"], kind="stable", ignore_index=True
+    )
+    heads = heads.sort_values([*CELL, "condition", "metric", "figure", *person], kind="stable", ignore_index=True)
     columns = [name for name in CELL_COLUMNS if name in cells]
-    return replace(run, scores=scores[COLUMNS], cells=cells[columns], subjects=subjects[SUBJECT_COLUMNS])
+    return replace(
+        run,
+        scores=scores[COLUMNS],
+        cells=cells[columns],
+        subjects=subjects[SUBJECT_COLUMNS],
+        identification=identification[IDENTIFICATION_COLUMNS],
+        heads=heads[HEAD_COLUMNS],
+    )
 
 
 def _labelled(table: pd.DataFrame, secrets: Secrets) -> pd.DataFrame:
@@ -158,8 +176,8 @@ def _suite(run: Run, secrets: Secrets) -> str:
 
 def _texts(name: str, content: bytes) -> set[str]:
     """Every text of a file that stands alone."""
-    if name == bundle.SCORES:
-        table = read_scores(content)
+    if name in PARQUET:
+        table = read_parquet(content, name)
     elif name.endswith(".csv"):
         table = read_csv(content, name)
     else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +12,12 @@ import pandas as pd
 from pydantic import ValidationError
 
 from refbench.errors import RefbenchError
+from refbench.face_tables import HEADS, IDENTIFICATION
 from refbench.results import Run, find_runs, load_run
 from refbench.sharing import bundle
 from refbench.sharing.provenance import Provenance
 from refbench.sharing.pseudonyms import PSEUDONYM
-from refbench.sharing.tables import read_csv, read_scores
+from refbench.sharing.tables import read_csv, read_parquet
 
 SUFFIX = ".zip"
 
@@ -51,12 +52,14 @@ def read_bundle(path: Path) -> Shared:
         provenance = Provenance.model_validate_json(files[bundle.PROVENANCE])
         table = json.loads(files[bundle.TABLE])
         suite = files[bundle.SUITE].decode()
-        scores = read_scores(files[bundle.SCORES])
+        scores = read_parquet(files[bundle.SCORES], bundle.SCORES)
+        heads = {name: read_parquet(files[name], name) for name in bundle.OPTIONAL if name in files}
         cells, subjects = (read_csv(files[name], name) for name in (bundle.CELLS, bundle.SUBJECTS))
     except (RefbenchError, ValidationError, ValueError, RecursionError) as error:
         raise DamagedBundleError(path, [*unpacked.differences, " ".join(str(error).split())]) from error
     info = provenance.model_dump(mode="json")
     run = Run(path, info, scores, cells.assign(error=""), subjects.assign(note=""))
+    run = replace(run, identification=heads.get(IDENTIFICATION, run.identification), heads=heads.get(HEADS, run.heads))
     return Shared(run, provenance, suite, table, (*unpacked.differences, *_named(run)))
 
 
@@ -71,8 +74,10 @@ class DamagedBundleError(RefbenchError):
 def _named(run: Run) -> list[str]:
     """People who stand there by anything but a pseudonym; they are counted and not named."""
     found = []
-    for file, table in ((bundle.SCORES, run.scores), (bundle.SUBJECTS, run.subjects)):
-        for column in ("subject", "session"):
+    tables = {bundle.SCORES: run.scores, bundle.SUBJECTS: run.subjects}
+    tables |= {IDENTIFICATION: run.identification, HEADS: run.heads}
+    for file, table in tables.items():
+        for column in table.columns.intersection(["subject", "session", "gallery"]):
             odd = [name for name in pd.unique(table[column]) if not PSEUDONYM.fullmatch(str(name))]
             if odd:
                 found.append(f"{file}: {len(odd)} {column}(s) stand there under what is no pseudonym")
