@@ -66,6 +66,7 @@ COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
         differences.differences,
         compare.compare,
         plot.plot,
+        plot.heads,
         attackers.curves,
         anonymizers.qc,
     ),

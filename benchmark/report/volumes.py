@@ -1,4 +1,4 @@
-"""Heads of one phantom for the page's viewer: the original, and what each anonymizer made of it."""
+"""Heads of one phantom for the viewer: the original, what anonymizers made of it, and the strongest attacks on that."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ import numpy as np
 
 from refbench.jobs.anonymize import load_anonymized
 from refbench.jobs.task import load_head
+from refbench.plots.series import Attack
 from refbench.report.page import data_url
+from refbench.run_heads import heads_of
 from refbench.store import Store
 from refbench.types import Affine, Voxels
 
@@ -23,15 +25,18 @@ WHITE_PERCENTILE = 99.5
 
 @dataclass(frozen=True)
 class Volumes:
-    """NIfTI files as data URLs: of `who`, the original, and by anonymizer the releases."""
+    """NIfTI files as data URLs: of `who`, the original, and by anonymizer the releases and the reconstructions."""
 
     who: str
     original: str
     released: Mapping[str, str]
+    reconstructed: Mapping[str, str]
 
 
-def phantom_volumes(store: Store, keys: Mapping[str, str], who: str, anonymizers: Sequence[str]) -> Volumes | None:
-    """One person's head under every anonymizer; None where the store has the head no more."""
+def phantom_volumes(
+    store: Store, keys: Mapping[str, str], who: str, anonymizers: Sequence[str], attacks: Sequence[Attack]
+) -> Volumes | None:
+    """One person's head under every anonymizer, and after these attacks; None where the store has the head no more."""
     folder = _folder(store, keys, f"head {who}")
     if folder is None:
         return None
@@ -42,7 +47,12 @@ def phantom_volumes(store: Store, keys: Mapping[str, str], who: str, anonymizers
         done = _folder(store, keys, f"anonymize {who} {anonymizer}")
         if done is not None:
             released[anonymizer] = _nifti(load_anonymized(head, done).head.voxels, head.affine, white)
-    return Volumes(who, _nifti(head.voxels, head.affine, white), released)
+    reconstructed = {
+        attack.anonymizer: _nifti(heads.reconstructed.voxels, head.affine, white)
+        for attack in attacks
+        if (heads := heads_of(store, keys, attack, who))
+    }
+    return Volumes(who, _nifti(head.voxels, head.affine, white), released, reconstructed)
 
 
 def _folder(store: Store, keys: Mapping[str, str], label: str) -> Path | None:

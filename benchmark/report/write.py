@@ -134,4 +134,4 @@ class _Images:
             return cls(drawn)
         first = next((attack for attack in attacks if attack.anonymizer == board.rows["anonymizer"][0]), attacks[0])
         middle = ranked_scans(album.scans(first, view.region, view.by))["median"]
-        return cls(drawn, phantom_volumes(store, album.keys, middle.who, list(details_ids(board))))
+        return cls(drawn, phantom_volumes(store, album.keys, middle.who, list(details_ids(board)), attacks))

@@ -38,8 +38,10 @@
     try {
       if (!drawer) await start();
       while (drawer.volumes.length) drawer.removeVolume(drawer.volumes[0]);
-      for (const [name, url] of [["released", data.released[anonymizer]], ["original", data.original]]) {
-        await drawer.loadFromArrayBuffer(bytes(url.slice(url.indexOf(",") + 1)), `${name}.nii.gz`);
+      const heads = { released: data.released[anonymizer], reconstructed: data.reconstructed[anonymizer], original: data.original };
+      for (const [name, url] of Object.entries(heads)) {
+        dialog.querySelector(`input[value="${name}"]`).disabled = !url;
+        if (url) await drawer.loadFromArrayBuffer(bytes(url.slice(url.indexOf(",") + 1)), `${name}.nii.gz`);
       }
       dialog.querySelector('input[value="released"]').checked = true;
       drawer.setRenderAzimuthElevation(150, 10);
