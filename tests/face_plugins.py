@@ -1,4 +1,4 @@
-"""Plug-ins for tests of what is asked of whole heads: a recognizer that learns nothing, a metric that fails on order."""
+"""Plug-ins for tests of what is asked of whole heads: a recognizer that learns nothing, a metric that can fail."""
 
 from __future__ import annotations
 
