@@ -145,7 +145,7 @@ class FacePlanner:
 
     def _look(self, name: str, views: Sequence[Mapping[str, Any]], made: Mapping[str, Any]) -> Job:
         assert self.frame
-        options = {"probes": self.suite.file.probes.model_dump(mode="json"), "seed": self.suite.file.seed}
+        options = {"moves": self.suite.file.probes.model_dump(mode="json"), "seed": self.suite.file.seed}
         return self._of_heads("look", name, views, made, frame=self.frame.key, **options)
 
     def _identify(self, chosen: Chosen, trained: Job, look: Job, name: str) -> Job:
