@@ -159,7 +159,8 @@ def _is_input(leaf: str) -> bool:
 
 
 INPUTS = ("head", "registration", "brain", "average", "anonymized", "skin", "face", "heads", "registrations",
-          "train", "validation", "trained", "test", "reconstructed", "frame", "views", "tested", "probes", "gallery")  # fmt: skip
+          "train", "validation", "trained", "test", "reconstructed", "frame", "views", "tested", "probes",
+          "gallery")  # fmt: skip
 
 
 def report(found: Reproduction) -> list[str]:
