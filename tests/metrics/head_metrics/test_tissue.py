@@ -67,5 +67,11 @@ def test_an_empty_brain_has_no_tissues() -> None:
         find_tissues(head, np.zeros_like(brain))
 
 
+def test_a_brain_below_zero_cannot_be_evened() -> None:
+    head, brain, _ = made_brain()
+    with pytest.raises(DataError, match="darker than 0"):
+        find_tissues(head.with_voxels(head.voxels - 500), brain)
+
+
 def test_volume_of_none() -> None:
     assert Tissues(np.ones(4), np.full(4, GREY, np.int8), 0.5).volume_ml(WHITE) == 0
