@@ -9,7 +9,7 @@ from refbench.errors import StoreError
 from refbench.job import Job
 from refbench.store import Store
 
-READ_BY_TABLES = ("score", "check")
+READ_BY_TABLES = ("score", "check", "identify", "measure")
 """Kinds of job whose results go straight into the tables of a run. They are small."""
 
 

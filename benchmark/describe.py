@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,8 +16,9 @@ from rich.table import Table
 from rich.text import Text
 
 from refbench.errors import PluginError
+from refbench.metrics.head_metrics.base import HeadMetric
 from refbench.plugin import Plugin
-from refbench.registry import KINDS, Entry, Registry
+from refbench.registry import KINDS, Entry, Registry, in_words
 
 BOUNDS = {
     "exclusiveMinimum": ">",
@@ -89,7 +90,7 @@ def _plain(value: Any) -> str:
 def print_list(console: Console, registry: Registry, kind: str | None = None) -> None:
     """One line per plug-in; a broken one says what is wrong with it."""
     for shown in (kind,) if kind else KINDS:
-        table = Table(box=None, pad_edge=False, title=f"{shown}s", title_justify="left", show_header=False)
+        table = Table(box=None, pad_edge=False, title=f"{in_words(shown)}s", title_justify="left", show_header=False)
         table.add_column(style="bold", no_wrap=True)
         table.add_column()
         table.add_column(style="dim", no_wrap=True)
@@ -108,27 +109,36 @@ def _line(entry: Entry) -> Text:
 
 
 def print_plugin(console: Console, entry: Entry) -> None:
-    """A plug-in's documentation and its parameters.
+    """A plug-in's documentation and its parameters; of a metric of whole heads also its figures.
 
     Raises:
         PluginError: it cannot be loaded.
     """
     plugin_class = entry.load()
     console.print(
-        Text(f"{entry.kind} {entry.name}", style="bold"), Text(f"revision {plugin_class.revision}, from {entry.origin}")
+        Text(f"{in_words(entry.kind)} {entry.name}", style="bold"),
+        Text(f"revision {plugin_class.revision}, from {entry.origin}"),
     )
     console.print(Text(inspect.getdoc(plugin_class) or ""))
     rows = parameters(plugin_class)
-    if not rows:
+    if rows:
+        cells = [(row.name, row.type, row.unit, row.bounds, row.default, row.description) for row in rows]
+        _print_table(console, ("parameter", "type", "unit", "bounds", "default", "what it is"), cells)
+    else:
         console.print("no parameters")
-        return
+    if issubclass(plugin_class, HeadMetric):
+        board = dict.fromkeys(plugin_class.headline, "leaderboard")
+        figures = [(name, what, board.get(name, "")) for name, what in plugin_class.figures.items()]
+        _print_table(console, ("figure", "what it is", "stands in"), figures)
+
+
+def _print_table(console: Console, names: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("parameter", "type", "unit", "bounds", "default", "what it is"):
+    for name in names:
         table.add_column(name)
     for row in rows:
         # As plain text: rich would read the square brackets of a default as markup.
-        cells = (row.name, row.type, row.unit, row.bounds, row.default, row.description)
-        table.add_row(*(Text(cell) for cell in cells))
+        table.add_row(*(Text(cell) for cell in row))
     console.print(table)
 
 

@@ -34,10 +34,15 @@ KINDS = tuple(BASES)
 
 
 def base_class(kind: str) -> type[Plugin]:
-    """The base class of a kind of plug-in (`dataset`, `anonymizer`, `attacker`, `metric`)."""
+    """The base class of a kind of plug-in, one of `KINDS`."""
     module, name = BASES[kind].split(":")
     base: type[Plugin] = getattr(importlib.import_module(module), name)
     return base
+
+
+def in_words(kind: str) -> str:
+    """What a sentence or a title calls a kind of plug-in: `head metric`."""
+    return kind.replace("_", " ")
 
 
 def closest(name: str, known: Iterable[str]) -> str:
@@ -133,7 +138,8 @@ class Registry:
             return self.entries[kind, name]
         except KeyError:
             names = [entry.name for entry in self.of_kind(kind)]
-            raise PluginError(f"unknown {kind} {name!r}{closest(name, names)}") from None
+            said = closest(name, names) if names else "; there is none"
+            raise PluginError(f"unknown {in_words(kind)} {name!r}{said}") from None
 
 
 @cache

@@ -11,7 +11,7 @@ from string import Template
 import yaml
 
 from refbench.errors import PluginError
-from refbench.registry import KINDS, Registry, closest
+from refbench.registry import KINDS, Registry, closest, in_words
 
 LONGEST_NAME = 40
 
@@ -34,7 +34,7 @@ def make_package(kind: str, name: str, into: Path) -> Path:
     """Write a package that holds one plug-in, which works and passes its test as it is.
 
     Args:
-        kind: `anonymizer`, `attacker`, `metric` or `dataset`.
+        kind: one of `refbench.registry.KINDS`.
         name: what suites will call it, as `my_blur`.
         into: an existing folder; the package becomes `refbench-my-blur` in it.
 
@@ -103,7 +103,7 @@ def _template(name: str) -> str:
 def _check_free(kind: str, name: str) -> None:
     for entry in Registry.discover().of_kind(kind):
         if entry.name == name:
-            raise PluginError(f"{entry.origin} offers the {kind} {name!r} already; give another name")
+            raise PluginError(f"{entry.origin} offers the {in_words(kind)} {name!r} already; give another name")
     try:
         metadata.distribution(_distribution(name))
     except metadata.PackageNotFoundError:
@@ -116,6 +116,7 @@ def _files(kind: str, name: str) -> dict[str, str]:
     module = module_name(name)
     words = {
         "kind": kind,
+        "kind_words": in_words(kind),
         "name": name,
         "module": module,
         "distribution": _distribution(name),
@@ -137,7 +138,10 @@ def _files(kind: str, name: str) -> dict[str, str]:
 
 def _suite_words(kind: str, name: str) -> dict[str, str]:
     """The plug-ins of a first suite."""
-    if kind == "dataset":
-        return {**SUITES, "dataset": f"{{{name}: {{path: data}}}}"}
+    words = {**SUITES, "dataset": PHANTOMS, "more_keys": ""}
     key = f"{kind}s"
-    return {**SUITES, "dataset": PHANTOMS, key: f"{SUITES[key]}, {name}"}
+    if kind == "dataset":
+        return {**words, kind: f"{{{name}: {{path: data}}}}"}
+    if key in SUITES:
+        return {**words, key: f"{SUITES[key]}, {name}"}
+    return {**words, "more_keys": f"{key}: [{name}]"}

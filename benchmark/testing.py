@@ -1,6 +1,6 @@
 """Does a plug-in keep its contract?
 
-Checks for authors of anonymizers, attackers, metrics and datasets: `refbench check KIND NAME`, or in pytest
+Checks for authors of plug-ins of every kind: `refbench check KIND NAME`, or in pytest
 
     from refbench.testing import assert_conforms
 
@@ -12,16 +12,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Generic, TypeVar
+
+import numpy as np
 
 from refbench.anonymizers.base import Anonymizer
 from refbench.attackers.base import Attacker
 from refbench.datasets.base import Dataset
 from refbench.errors import PluginError
 from refbench.metrics.base import Metric
+from refbench.metrics.head_metrics.base import HeadMetric
+from refbench.metrics.recognizers.base import Recognizer
 from refbench.plugin import Plugin
 
 Made = TypeVar("Made")
+
+FORMATS = {".npz", ".safetensors", ".json"}
+"""What a model is kept in."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +76,15 @@ def check(plugin: Plugin) -> Iterator[Check]:
         from refbench.testing_datasets import check_dataset
 
         return check_dataset(plugin)
-    raise PluginError(f"{type(plugin).__name__} is no anonymizer, attacker, metric or dataset: there are no checks")
+    if isinstance(plugin, Recognizer):
+        from refbench.testing_recognizers import check_recognizer
+
+        return check_recognizer(plugin)
+    if isinstance(plugin, HeadMetric):
+        from refbench.testing_head_metrics import check_head_metric
+
+        return check_head_metric(plugin)
+    raise PluginError(f"{type(plugin).__name__} is of no kind that suites name: there are no checks")
 
 
 def remark(plugin: Plugin) -> str:
@@ -89,6 +105,14 @@ def remark(plugin: Plugin) -> str:
         from refbench.testing_datasets import cohort
 
         return cohort(plugin)
+    if isinstance(plugin, Recognizer):
+        from refbench.testing_recognizers import recognised
+
+        return recognised(plugin)
+    if isinstance(plugin, HeadMetric):
+        from refbench.testing_head_metrics import measured
+
+        return measured(plugin)
     return ""
 
 
@@ -118,3 +142,19 @@ def found(problem: Callable[[], str]) -> str:
     """What is wrong according to a check, or what was raised on the way there."""
     attempt = Attempt.at(problem)
     return attempt.problem or attempt.made or ""
+
+
+def other_formats(folder: Path) -> str:
+    """What is wrong with the files that a model was kept in; empty if nothing.
+
+    Raises:
+        ValueError: an array can only be kept by pickle.
+    """
+    files = sorted(file for file in folder.rglob("*") if file.is_file())
+    if other := [file.name for file in files if file.suffix not in FORMATS]:
+        return f"it wrote {', '.join(other)}; a model is kept in {', '.join(sorted(FORMATS))}"
+    for file in files:
+        if file.suffix == ".npz":
+            with np.load(file, allow_pickle=False) as arrays:
+                dict(arrays)
+    return ""

@@ -18,7 +18,7 @@ import numpy as np
 
 from refbench.attackers.base import Attacker, Reconstructor, TrainingContext
 from refbench.jobs.task import check_images
-from refbench.testing import Attempt, Check, found
+from refbench.testing import Attempt, Check, found, other_formats
 from refbench.testing_cohort import PLANES, Hide, average_faces, toy_cohort
 from refbench.types import Images, ReleasedSlices, SlicePairs
 
@@ -41,8 +41,6 @@ ROUNDING = 1e-3
 
 CHANCE, CLOSER = 3.0, 0.1
 """Standard errors over people, and share of an average face's error, by which shuffled pairs must not be of use."""
-
-FORMATS = {".npz", ".safetensors", ".json"}
 
 RUNS = "runs, and gives finite float32 images from 0 to 1"
 INPUT = "leaves what it is given alone"
@@ -200,14 +198,8 @@ def _lost(trained: _Trained) -> str:
     with TemporaryDirectory() as name:
         folder = Path(name)
         trained.reconstructor.save(folder)
-        files = sorted(file for file in folder.rglob("*") if file.is_file())
-        other = [file.name for file in files if file.suffix not in FORMATS]
-        if other:
-            return f"it wrote {', '.join(other)}; a model is kept in {', '.join(sorted(FORMATS))}"
-        for file in files:
-            if file.suffix == ".npz":
-                with np.load(file, allow_pickle=False) as arrays:
-                    dict(arrays)  # raises where an array can only be kept by pickle
+        if other := other_formats(folder):
+            return other
         loaded = trained.attacker.load(folder, "cpu")
         images = _reconstruct(trained.attacker, loaded, _Cohort.of("blur").test.released)
     changed = int((images != trained.images).sum())

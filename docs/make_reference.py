@@ -13,7 +13,7 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from refbench.describe import Parameter, parameters, summary
-from refbench.registry import KINDS, Registry
+from refbench.registry import KINDS, Registry, in_words
 from refbench.suite_file import SuiteFile
 
 PAGE = Path(__file__).with_name("suites.md")
@@ -44,7 +44,7 @@ def plugins() -> str:
     registry = Registry.discover()
     texts = []
     for kind in KINDS:
-        texts.append(f"### {kind.capitalize()}s")
+        texts.append(f"### {in_words(kind).capitalize()}s")
         for entry in registry.of_kind(kind):
             if entry.origin == "refbench":
                 plugin_class = entry.load()

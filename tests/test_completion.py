@@ -73,6 +73,8 @@ def shell(tmp_path: Path) -> Shell:
         ("refbench compare --format ", ["table", "markdown", "json"]),
         ("refbench list a", ["anonymizer", "attacker"]),
         ("refbench list attackers c", ["cyclegan"]),
+        ("refbench list head", ["head_metric"]),
+        ("refbench check head_metric u", ["utility"]),
         ("refbench check metric s", ["ssim"]),
         ("refbench anonymize in out --with blu", ["blur"]),
         ("refbench data verify --dataset i", ["ixi"]),

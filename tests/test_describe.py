@@ -73,6 +73,15 @@ def test_a_plugin_without_parameters_says_so() -> None:
     assert "no parameters" in printed(Registry.discover().find("anonymizer", "identity"))
 
 
+def test_a_head_metric_is_printed_with_its_figures() -> None:
+    lines = printed(Registry.discover().find("head_metric", "utility")).splitlines()
+    assert lines[0].startswith("head metric utility revision")
+    figures = {line.split()[0]: line for line in lines if line.strip()}
+    assert "overlap of the brains" in figures["brain_dice"]
+    assert figures["brain_dice"].rstrip().endswith("leaderboard")
+    assert not figures["head_change_percent"].rstrip().endswith("leaderboard")
+
+
 def test_every_parameter_of_every_built_in_has_a_description() -> None:
     registry = Registry.discover()
     for kind in KINDS:

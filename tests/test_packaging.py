@@ -20,6 +20,12 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 FOLDERS = {"refbench": "benchmark", **{f"refbench.{name}": name for name in ("anonymizers", "attackers", "metrics")}}
 
 
+def declared(kind: str) -> dict[str, str]:
+    """The project's own entry points of a kind; that there are some is held by the test of the registry."""
+    points: dict[str, str] = PROJECT["project"]["entry-points"].get(f"refbench.{kind}s", {})
+    return points
+
+
 def test_every_folder_with_modules_is_a_package() -> None:
     listed = set(PROJECT["tool"]["setuptools"]["packages"])
     there = {"refbench.suites"}
@@ -31,12 +37,13 @@ def test_every_folder_with_modules_is_a_package() -> None:
 
 
 def test_every_plugin_class_has_an_entry_point() -> None:
-    values = {value for kind in KINDS for value in PROJECT["project"]["entry-points"][f"refbench.{kind}s"].values()}
+    values = {value for kind in KINDS for value in declared(kind).values()}
     bases = tuple(base_class(kind) for kind in KINDS)
     classes = set()
     for package in ("anonymizers", "attackers", "metrics", "datasets"):
-        for module in pkgutil.iter_modules(importlib.import_module(f"refbench.{package}").__path__):
-            loaded = importlib.import_module(f"refbench.{package}.{module.name}")
+        path = importlib.import_module(f"refbench.{package}").__path__
+        for module in pkgutil.walk_packages(path, f"refbench.{package}."):
+            loaded = importlib.import_module(module.name)
             for name, member in inspect.getmembers(loaded, inspect.isclass):
                 own = member.__module__ == loaded.__name__ and not inspect.isabstract(member)
                 if own and issubclass(member, bases):
@@ -57,18 +64,14 @@ ALLOWED = {"refbench.types", "refbench.plugin", "refbench.errors", "refbench.geo
 
 @pytest.mark.parametrize("folder", ["anonymizers", "attackers", "metrics"])
 def test_plugins_import_only_what_lies_below_them(folder: str) -> None:
-    for file in (ROOT / folder).glob("*.py"):
+    for file in (ROOT / folder).rglob("*.py"):
         for name in _imports(file):
             if name.startswith("refbench"):
                 assert name in ALLOWED or name.startswith(f"refbench.{folder}"), f"{file.name} imports {name}"
 
 
 def test_the_machine_knows_no_concrete_plugin() -> None:
-    concrete = {
-        value.partition(":")[0]
-        for kind in KINDS
-        for value in PROJECT["project"]["entry-points"][f"refbench.{kind}s"].values()
-    }
+    concrete = {value.partition(":")[0] for kind in KINDS for value in declared(kind).values()}
     for file in (ROOT / "benchmark").rglob("*.py"):
         if file.parent.name == "datasets":
             continue
@@ -118,6 +121,6 @@ def test_registry_finds_what_the_project_declares() -> None:
     assert not registry.problems
     for kind in KINDS:
         names = {entry.name for entry in registry.of_kind(kind) if entry.origin == "refbench"}
-        assert names == set(PROJECT["project"]["entry-points"][f"refbench.{kind}s"])
+        assert names == set(declared(kind))
         for entry in registry.of_kind(kind):
             assert entry.load()

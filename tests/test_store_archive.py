@@ -162,7 +162,7 @@ def test_faces_of_real_people_go_along_only_if_asked(workplace: Workplace) -> No
     assert "slice, train: these hold faces of real people; take them with --faces" in refused.stderr
     assert not (workplace.folder / "out.zip").exists()
     less = workplace.refbench("store", "export", run, "less.zip")
-    assert "Real people: only check, register, score and records" in less.stdout
+    assert "Real people: only check, identify, measure, register, score and records" in less.stdout
     with zipfile.ZipFile(workplace.folder / "less.zip") as written:
         arrays = {Path(name).name for name in written.namelist() if name.startswith("objects/")}
     assert arrays == {"job.json", "status.json", "scores.npy", "check.json"}

@@ -30,9 +30,9 @@ def keys(store: Store) -> set[str]:
     return set(store.keys())
 
 
-def unreferenced(store: Store) -> Job:
+def unreferenced(store: Store, kind: str = "head") -> Job:
     """A result that no run refers to."""
-    job = Job("head", "head of nobody", {"number": 1})
+    job = Job(kind, f"{kind} of nobody", {"number": 1})
     result = store.scratch(job.key) / "result"
     result.mkdir(parents=True)
     (result / "voxels.npy").write_bytes(b"x" * 1000)
@@ -104,6 +104,14 @@ def test_what_is_needed_again_is_made_again_and_no_more(workplace: Workplace) ->
     done = workplace.refbench("run", workplace.suite(SUITE), "--whole")
     assert done.returncode == 0, done.stderr
     assert not list(store.dropped_keys())
+
+
+def test_what_tables_about_heads_are_made_of_stays_and_faces_go(workplace: Workplace) -> None:
+    store, listed = store_of(workplace), workplace.run_folder() / "jobs.json"
+    made = [unreferenced(store, kind) for kind in ("frame", "look", "recognize", "identify", "measure")]
+    listed.write_text(json.dumps(json.loads(listed.read_text()) | {job.label: job.key for job in made}))
+    collect(store, Rules(keep=frozenset()))
+    assert {store.identity(key)["kind"] for key in keys(store)} == {"score", "check", "identify", "measure"}
 
 
 def test_over_a_budget_the_longest_unused_goes_first_then_what_is_cheap(workplace: Workplace) -> None:

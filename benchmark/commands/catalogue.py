@@ -10,7 +10,7 @@ from typing import Annotated, Optional
 import typer
 
 from refbench import completion
-from refbench.commands.common import output
+from refbench.commands.common import KINDS_HELP, output
 from refbench.errors import SuiteError
 from refbench.registry import KINDS, Registry, closest
 
@@ -18,7 +18,7 @@ from refbench.registry import KINDS, Registry, closest
 def list_plugins(
     kind: Annotated[
         Optional[str],  # noqa: UP045
-        typer.Argument(help="dataset, anonymizer, attacker or metric", autocompletion=completion.kinds),
+        typer.Argument(help=KINDS_HELP, autocompletion=completion.kinds),
     ] = None,
     name: Annotated[
         Optional[str],  # noqa: UP045

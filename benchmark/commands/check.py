@@ -22,7 +22,7 @@ def check(
     ],
     plugin: PluginOption = None,
 ) -> None:
-    """Try a plug-in on a phantom, on toy heads or on its own scans: does it keep the contract that suites rely on?
+    """Try a plug-in on phantoms, on toys or on its own scans: does it keep the contract that suites rely on?
 
     An attacker is trained six times. Networks are best tried narrow: 'pix2pix: {width: 8}'. Of a dataset all scans are
     listed and a few are loaded: 'folder: {path: data}'.

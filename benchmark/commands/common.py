@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 
 from refbench import completion
+from refbench.registry import KINDS
 
 OK, CANNOT, FAILURES, INTERRUPTED = 0, 2, 3, 130
 """All went well; a suite, its data or a request is wrong; something failed on the way; stopped by the user."""
@@ -58,7 +59,6 @@ TableFormatOption = Annotated[
         autocompletion=completion.one_of("table", "csv", "markdown", "json"),
     ),
 ]
-KindArgument = Annotated[
-    str, typer.Argument(help="anonymizer, attacker, metric or dataset", autocompletion=completion.kinds)
-]
+KINDS_HELP = f"{', '.join(KINDS[:-1])} or {KINDS[-1]}"
+KindArgument = Annotated[str, typer.Argument(help=KINDS_HELP, autocompletion=completion.kinds)]
 PluginOption = Annotated[Optional[list[Path]], typer.Option(help="A Python file that holds plug-ins")]  # noqa: UP045

@@ -91,8 +91,8 @@ def gc(
 ) -> None:
     """Make room: remove what no run refers to, then what the options give up.
 
-    Tables, scores, checks and records of all jobs stay, so runs can still be shown; what is needed again is made again.
-    A run whose folder you remove from STORE/runs refers to nothing any more. What goes on now is never touched.
+    Tables, what they are made of and records of all jobs stay, so runs can still be shown; what is needed again is made
+    again. A run whose folder you remove from STORE/runs refers to nothing any more. What goes on now is never touched.
 
     For example:
 
@@ -169,8 +169,9 @@ def export_(
 ) -> None:
     """Write a run with its results as one file, for another store: there all of it is cached.
 
-    Heads, releases, slices, reconstructions and trained attackers of real people go along with --faces only. Names of
-    subjects are in every such file: it is for your own machines. What others may have, `refbench export` writes.
+    Heads, faces, releases, slices, reconstructions, and what was trained on real people, go along with --faces only.
+    Names of subjects are in every such file: it is for your own machines. What others may have, `refbench export`
+    writes.
 
     For example:
 

@@ -62,12 +62,12 @@ def _pair(task: Task, candidate: Candidate) -> HeadPair:
         return load_mask(found) if found and head is original else deepbet_brain(head)
 
     def find_skin(head: Head) -> Skin:
-        return _parts(skin, registration) if head is original else _surface(head, skin)
+        return parts_of(skin, registration) if head is original else skin_of(head, skin)
 
     return HeadPair(original, candidate.head, load_mask(label) if label.exists() else None, find_brain, find_skin)
 
 
-def _parts(skin: FacialSkin, registration: Path | None) -> Skin:
+def parts_of(skin: FacialSkin, registration: Path | None = None) -> Skin:
     """The facial skin of the original, with its parts; of a registered head the chin is told from the mouth."""
     part = np.array(SKIN_PARTS)[skin.part]
     if registration:
@@ -76,7 +76,7 @@ def _parts(skin: FacialSkin, registration: Path | None) -> Skin:
     return Skin(skin.points, part)
 
 
-def _surface(head: Head, skin: FacialSkin) -> Skin:
+def skin_of(head: Head, skin: FacialSkin) -> Skin:
     """What is skin now where the original's face was sought, with the original's threshold; of no named part."""
     boxes = [tuple(slice(int(first), int(last)) for first, last in box) for box in skin.boxes]
     pieces = [outer_surface(head.voxels, head.affine, (x, y, z), skin.threshold) for x, y, z in boxes]

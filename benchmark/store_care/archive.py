@@ -19,7 +19,7 @@ from refbench.store import Store, write_atomically
 
 ABOUT = "refbench.json"
 FORMAT = 1
-FACELESS = ("register", "score", "check")
+FACELESS = ("register", "score", "check", "identify", "measure")
 """Kinds of job whose results show nobody's face. The others hold heads, surfaces, slices, or what learnt from them."""
 
 _TIME = (1980, 1, 1, 0, 0, 0)

@@ -102,7 +102,7 @@ def build_frame(heads: Iterable[Head]) -> Frame:
         heads: originals, one per person.
 
     Raises:
-        DataError: in none of the heads a face was found.
+        DataError: in none of the heads a face was found, or none could be aligned to another.
     """
     skins = [skin for head in heads if len(skin := _points(head))]
     if not skins:
@@ -117,6 +117,11 @@ def build_frame(heads: Iterable[Head]) -> Frame:
             for points, one in zip(skins, aligned, strict=True)
             if one is not None and one.found >= enough
         ]
+        if not kept:
+            raise DataError(
+                f"the faces of {len(skins)} training heads cannot be laid over each other: their skin is too coarse. "
+                "Take heads with voxels of 4 mm or less."
+            )
         frame = _mean([points for points, _ in kept], [to_frame for _, to_frame in kept])
     return frame
 
