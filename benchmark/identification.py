@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import cache
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -29,7 +30,7 @@ CHANCE = {"auc": 0.5, "eer": 0.5, **RATES, "d_sys": 0.0, "cllr_min": 1.0}
 
 FIGURES = (*RANKS, *CHANCE, "cllr")
 
-PAIR_DRAWS = 500
+PAIR_DRAWS = 250
 """Resamples of figures of pairs."""
 
 Floats = NDArray[np.float64]
@@ -56,7 +57,7 @@ def strongest(trials_: Iterable[Trial]) -> dict[tuple[str, str, int, str], Trial
     best: dict[tuple[str, str, int, str], tuple[tuple[float, float], Trial]] = {}
     for trial in trials_:
         rank1 = float(trial.over_people(found_within(1, trial.places)).mean())
-        strength = round(rank1, 12), float(_Pairs(trial).figures(None)["auc"][0])
+        strength = round(rank1, 12), _area(trial)
         if trial.condition not in best or strength > best[trial.condition][0]:
             best[trial.condition] = strength, trial
     return {condition: trial for condition, (_, trial) in best.items()}
@@ -75,7 +76,7 @@ def rank_figures(trial: Trial) -> dict[str, Estimate]:
 def pair_figures(trial: Trial) -> dict[str, Estimate]:
     """Figures of all pairs of a probe and a face; undefined where the gallery holds nobody else."""
     pairs = _Pairs(trial)
-    found = pairs.figures(None)
+    found = pairs.figures(np.ones((1, len(trial.people))))
     drawn = pairs.figures(_weights(tuple(trial.sites), PAIR_DRAWS))
     figures = {}
     for name, value in found.items():
@@ -85,51 +86,56 @@ def pair_figures(trial: Trial) -> dict[str, Estimate]:
     return figures
 
 
+def _area(trial: Trial) -> float:
+    pairs = _Pairs(trial)
+    known = float(pairs.known.mean())
+    return known * float(area(pairs.levels.masses())) + (1 - known) * CHANCE["auc"] if pairs.levels else CHANCE["auc"]
+
+
 class _Pairs:
     """The pairs of a trial, sorted once for all resamples."""
 
     def __init__(self, trial: Trial) -> None:
         self.trial = trial
         probes, faces = trial.similarities.shape
-        other = np.ones((probes, faces), dtype=bool)
-        other[np.arange(probes), trial.own] = False
-        self.probe, self.face = np.nonzero(other)
-        self.genuine, self.impostor = trial.similarities[np.arange(probes), trial.own], trial.similarities[other]
-        self.known, self.known_others = np.isfinite(self.genuine), np.isfinite(self.impostor)
+        self.other = np.ones((probes, faces), dtype=bool)
+        self.other[np.arange(probes), trial.own] = False
+        self.genuine = trial.similarities[np.arange(probes), trial.own]
+        self.known = np.isfinite(self.genuine)
+        impostor = np.where(self.other, trial.similarities, np.nan)
+        self.probe, self.face = np.nonzero(np.isfinite(impostor))
         self.levels = None
-        if self.known.any() and self.known_others.any():
-            self.levels = Levels.of(self.genuine[self.known], self.impostor[self.known_others])
+        if self.known.any() and len(self.probe):
+            self.levels = Levels.of(self.genuine[self.known], impostor[self.probe, self.face])
 
-    def figures(self, weights: Floats | None) -> dict[str, Floats]:
-        """Of each resample, float64 [draws]; NaN where nobody, or only one person, was drawn."""
+    def figures(self, weights: Floats) -> dict[str, Floats]:
+        """Of each resample [draws, people] float64 [draws]; NaN where nobody, or only one person, was drawn."""
         trial = self.trial
-        weights = np.ones((1, len(trial.people))) if weights is None else weights
         counts = np.bincount(trial.person, minlength=len(trial.people))
         of_probes = weights[:, trial.person] / counts[trial.person]
         of_faces = np.where(trial.face >= 0, weights[:, trial.face], 1.0)
-        of_others = of_probes[:, self.probe] * of_faces[:, self.face]
-        drawn = of_others.sum(axis=1) > 0
+        drawn = _over_pairs(of_probes, self.other, of_faces) > 0
         figures = {name: np.full(len(weights), np.nan) for name in (*CHANCE, "cllr")}
         if not drawn.any():
             return figures
-        of_probes, of_others = of_probes[drawn], of_others[drawn]
-        known = _share(of_probes, self.known)
-        for name, own in self._of_known(of_probes, of_others).items():
-            figures[name][drawn] = np.where(known > 0, known * own, 0.0) + (1 - known) * CHANCE[name]
+        of_probes, of_faces = of_probes[drawn], of_faces[drawn]
+        known = _mean(of_probes, self.known.astype(np.float64))
+        for name, values in self._of_known(of_probes, of_faces).items():
+            figures[name][drawn] = known * values + (1 - known) * CHANCE[name]
         for name, rate in RATES.items():
-            if len(self.probe) * rate < 1 - 1e-9:
+            if self.other.sum() * rate < 1 - 1e-9:
                 figures[name][:] = np.nan
-        costs = cost_of_ratios(self.genuine, self.impostor)
-        own, others = (_mean(weighed, cost) for weighed, cost in zip((of_probes, of_others), costs, strict=True))
-        figures["cllr"][drawn] = (own + others) / 2
+        own, others = cost_of_ratios(self.genuine, trial.similarities)
+        of_others = _over_pairs(of_probes, np.where(self.other, others, 0.0), of_faces)
+        figures["cllr"][drawn] = (_mean(of_probes, own) + of_others / _over_pairs(of_probes, self.other, of_faces)) / 2
         return figures
 
-    def _of_known(self, of_probes: Floats, of_others: Floats) -> dict[str, Floats]:
+    def _of_known(self, of_probes: Floats, of_faces: Floats) -> dict[str, Floats]:
         """Figures of the pairs that can be compared; what chance gives where a resample has none."""
         found = {name: np.full(len(of_probes), chance) for name, chance in CHANCE.items()}
         if self.levels is None:
             return found
-        own, others = of_probes[:, self.known], of_others[:, self.known_others]
+        own, others = of_probes[:, self.known], of_probes[:, self.probe] * of_faces[:, self.face]
         some = (own.sum(axis=1) > 0) & (others.sum(axis=1) > 0)
         if some.any():
             of = self.levels.masses(own[some], others[some])
@@ -153,8 +159,10 @@ def _weights(sites: tuple[str, ...], draws: int) -> Floats:
     return bootstrap_weights(np.array(sites, dtype=object), draws)
 
 
-def _share(weights: Floats, chosen: NDArray[np.bool_]) -> Floats:
-    return _mean(weights, chosen.astype(np.float64))
+def _over_pairs(of_probes: Floats, values: NDArray[Any], of_faces: Floats) -> Floats:
+    """Weighed sum over pairs, float64 [draws]; values [probes, gallery]."""
+    total: Floats = ((of_probes @ values.astype(np.float64)) * of_faces).sum(axis=1)
+    return total
 
 
 def _mean(weights: Floats, values: Floats) -> Floats:

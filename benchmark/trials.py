@@ -63,7 +63,7 @@ class Trial:
 
 
 def trials(table: pd.DataFrame) -> Iterator[Trial]:
-    """All trials of a table of similarities, in its order; probes without their own face in the gallery are left out."""
+    """All trials of a table of similarities, in its order; probes whose own face is not in the gallery are left out."""
     if table.empty:
         return
     visit = table.groupby(["site", "subject", "session"], sort=True, observed=True).ngroup().to_numpy()
