@@ -49,7 +49,7 @@ class Trial:
     @property
     def chance(self) -> float:
         """Of being found first by a blind guess."""
-        return 1 / self.similarities.shape[1]
+        return 1 / len(self.face)
 
     @property
     def places(self) -> Places:
@@ -67,10 +67,9 @@ def trials(table: pd.DataFrame) -> Iterator[Trial]:
     if table.empty:
         return
     visit = table.groupby(["site", "subject", "session"], sort=True, observed=True).ngroup().to_numpy()
-    for key, rows in table.groupby(SERIES, sort=False, observed=True).indices.items():
-        own = table.iloc[rows]
+    for _, own in table.assign(visit=visit).groupby(SERIES, sort=False, observed=True):
         gallery, column = np.unique(own["gallery"].to_numpy(dtype=str), return_inverse=True)
-        _, first, probe = np.unique(visit[rows], return_index=True, return_inverse=True)
+        _, first, probe = np.unique(own["visit"].to_numpy(), return_index=True, return_inverse=True)
         similarities = np.full((len(first), len(gallery)), np.nan)
         similarities[probe, column] = own["similarity"].to_numpy(dtype=np.float64)
         probes = own.iloc[first]
@@ -83,10 +82,10 @@ def trials(table: pd.DataFrame) -> Iterator[Trial]:
         people = tuple(sorted(set(who)))
         number = {name: index for index, name in enumerate(people)}
         by_name = {subject: index for (_, subject), index in number.items()}
-        anonymizer, attacker, seed, condition, recognizer = key
+        about = own.iloc[0]
         yield Trial(
-            (str(anonymizer), str(attacker), int(seed), str(condition)),
-            str(recognizer),
+            (str(about["anonymizer"]), str(about["attacker"]), int(about["seed"]), str(about["condition"])),
+            str(about["recognizer"]),
             similarities,
             np.array([place[subject] for _, subject in who]),
             people,
