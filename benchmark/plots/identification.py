@@ -69,6 +69,9 @@ def draw_recognition(people: People) -> Figure:
     by_rank.set_ylabel("people found within the rank, %")
     by_size.set_xlabel("faces in the gallery (rank 1)")
     by_size.set_xscale("log")
+    by_size.minorticks_off()
+    by_size.set_xticks(sizes[::2], [str(size) for size in sizes[::2]])
+    by_rank.xaxis.get_major_locator().set_params(integer=True)
     figure.legend(*by_rank.get_legend_handles_labels(), loc="outside lower center", ncols=2)
     return figure
 
@@ -97,8 +100,8 @@ def draw_cost(run: Run, people: People, named: Sequence[Named]) -> Figure:
             axes.errorbar(
                 x.value,
                 100 * y.value,
-                xerr=[[x.value - x.low], [x.high - x.value]],
-                yerr=[[100 * (y.value - y.low)], [100 * (y.high - y.value)]],
+                xerr=_ends(x, 1),
+                yerr=_ends(y, 100),
                 fmt=MARKERS[number % len(MARKERS)],
                 color=COLOURS[number % len(COLOURS)],
                 capsize=2,
@@ -117,6 +120,10 @@ def _most(people: People, anonymizer: str) -> Estimate:
     sides: list[Mapping[str, Trial]] = [people.released, people.attacked]
     figures = [rank_figures(side[anonymizer])[RANK1] for side in sides if anonymizer in side]
     return max(figures, key=lambda own: own.value)
+
+
+def _ends(own: Estimate, scale: float) -> list[list[float]]:
+    return [[scale * max(own.value - own.low, 0.0)], [scale * max(own.high - own.value, 0.0)]]
 
 
 def _sizes(largest: int) -> list[int]:
