@@ -28,8 +28,8 @@ class Surface(Recognizer):
     Both faces lie in the frame of the mean face; what is left of a difference in pose is removed pair by pair: the
     motion is fitted in the depth map, where it is linear (a shift to the front, or a shift sideways times the slope,
     and so on), by least squares over the pixels that fit best. Then the best 90 percent of the pixels are averaged.
-    Nothing is learnt. After Chen & Medioni, Object modelling by registration of multiple range images, 1992; trimmed as by
-    Chetverikov et al., The trimmed iterative closest point algorithm, ICPR 2002.
+    Nothing is learnt. After Chen & Medioni, Object modelling by registration of multiple range images, 1992; trimmed
+    as by Chetverikov et al., The trimmed iterative closest point algorithm, ICPR 2002.
     """
 
     def fit(self, faces: Faces, people: NDArray[np.int64], rng: np.random.Generator) -> Matcher:
@@ -82,8 +82,7 @@ def _fitted(apart: Depths, design: NDArray[np.float64], kept: NDArray[np.bool_])
     size = design.shape[1]
     normal = (kept @ products).reshape(-1, size, size) + 1e-6 * np.eye(size)
     right = (apart * kept) @ design
-    solved: NDArray[np.float64] = np.linalg.solve(normal, right[:, :, None])[:, :, 0]
-    return solved
+    return np.linalg.solve(normal, right[:, :, None])[:, :, 0].astype(np.float64)
 
 
 def _nearest(left: Depths, shared: NDArray[np.bool_], share: float) -> NDArray[np.float64]:
