@@ -69,7 +69,7 @@ def recognition_sentences(board: Leaderboard) -> list[str]:
             lines.append(f"{anonymizer}: {percent(before)} of people are recognised as released; no attack beats that.")
         else:
             lines.append(
-                f"{anonymizer}: {percent(before)} of people are recognised as released, and {percent(after)} {interval} "
-                f"after {names[worst['attacker']]}."
+                f"{anonymizer}: {percent(before)} of people are recognised as released, and {percent(after)} "
+                f"{interval} after {names[worst['attacker']]}."
             )
     return lines

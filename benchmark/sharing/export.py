@@ -12,6 +12,7 @@ import pandas as pd
 import yaml
 
 from refbench.errors import RefbenchError
+from refbench.face_columns import FaceFigures
 from refbench.leaderboard import Leaderboard, build_leaderboard, default_view
 from refbench.merge import CELL, SERIES
 from refbench.render import to_json
@@ -51,8 +52,11 @@ class Exported:
 
 
 def shared_board(run: Run) -> Leaderboard:
-    """The leaderboard that a bundle holds and its readers recompute: all metrics, every attacker."""
-    return build_leaderboard([run], replace(default_view(run), attackers=True))
+    """The leaderboard that a bundle holds and its readers recompute: all metrics, every attacker.
+
+    Without figures of faces and heads, as their tables stay out of bundles.
+    """
+    return build_leaderboard([run], replace(default_view(run), attackers=True), FaceFigures())
 
 
 def export(run: Run, target: Path, store: Path, by: str = "") -> Exported:
