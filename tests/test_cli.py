@@ -38,6 +38,7 @@ def test_list_shows_parameters_with_units_bounds_and_defaults(workplace: Workpla
         (["leaderboard", "--format", "jsn"], "did you mean 'json'?"),
         (["leaderboard"], "no finished run"),
         (["curves"], "no finished run"),
+        (["identify"], "no finished run"),
         (["run", "demmo"], "did you mean 'demo'?"),
         (["run", "nowhere/suite.yaml"], "no suite file nowhere/suite.yaml"),
     ],

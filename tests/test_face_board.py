@@ -14,10 +14,15 @@ import pytest
 from made_up_runs import made_up_faces, made_up_run
 from rich.console import Console
 
+from refbench import render_identification
 from refbench.errors import RefbenchError
-from refbench.face_columns import figure_text
+from refbench.face_columns import face_figures, figure_text
+from refbench.identification import identification_figures
 from refbench.leaderboard import Leaderboard, View, build_leaderboard
+from refbench.plots.figures import score_drawings
+from refbench.plots.style import style
 from refbench.render import to_csv, to_json, to_markdown, to_terminal
+from refbench.render_identification import show
 from refbench.report.write import write_report
 from refbench.results import Run
 
@@ -132,15 +137,46 @@ def test_two_runs_share_what_both_have(run: Run) -> None:
     pd.testing.assert_frame_equal(twice.rows, once.rows)
 
 
-def test_the_report_holds_them(run: Run, tmp_path: Path) -> None:
+def test_the_report_holds_them(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("refbench.report.write.page_figures", lambda *_: [])
+    monkeypatch.setattr("refbench.report.write.strongest_attacks", lambda *_: [])
     write_report(run, tmp_path / "report.html", None)
     page = (tmp_path / "report.html").read_text()
     assert "strongest by rank1" in page
     assert "100 % [100, 100]" in page
     assert "<option>heads</option>" in page
+    assert "Can people be recognised?" in page
+    assert "% of people are recognised as released, and 100 % [100, 100] after weak" in page
 
 
 def test_figures_of_heads_are_short() -> None:
     assert [figure_text(value) for value in (0.9987, 1.234, -12.34, 12345.6, 0.0, np.nan)] == [
         *("0.999", "1.23", "-12.3", "12346", "0.00", "–"),
+    ]
+
+
+def test_identify_shows_every_recognizer_in_every_format(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    figures, faces = identification_figures(run.identification), face_figures([run])
+    show(figures, faces, Console())
+    printed = capsys.readouterr().out
+    for part in ("released", STRONG, "network(steps=5)", "100 % [100, 100]", "No face to compare"):
+        assert part in printed
+    written = json.loads(render_identification.to_json(figures, faces))
+    table = pd.read_csv(io.StringIO(render_identification.to_csv(figures)))
+    assert len(table) == len(written["rows"]) == len(HIDERS) * 4 * 2
+    header, _, *lines = render_identification.to_markdown(figures, faces).splitlines()
+    assert {line.count("|") for line in (header, *lines[: len(table)])} == {header.count("|")}
+
+
+def test_figures_of_recognition_are_drawn(run: Run) -> None:
+    left_out: list[str] = []
+    with style():
+        all_ = score_drawings(run, "front_half", View(), left_out)
+        drawn = {one.name: one.draw() for one in all_ if one.name in ("identification", "cost")}
+    assert len(drawn) == 2
+    curves = drawn["identification"].axes[0].get_lines()
+    assert {line.get_label() for line in curves} >= {f"{HIDERS[1]}, released", f"{HIDERS[1]}, {WEAK}", "chance"}
+    quiet = replace(run, identification=run.identification[:0])
+    assert not [
+        one for one in score_drawings(quiet, "front_half", View(), []) if one.name in ("identification", "cost")
     ]

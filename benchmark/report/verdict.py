@@ -13,6 +13,7 @@ from refbench.leaderboard import Leaderboard, read
 from refbench.plots.series import BASELINE
 from refbench.render import attack_names, interval_text, shown
 from refbench.render_differences import too_few
+from refbench.report.recognition import recognition_sentences
 
 CONTROL_MARGIN = 0.02
 """How far an attack may fall below the ceiling on heads that nothing was done to, before it counts as not learnt."""
@@ -38,7 +39,8 @@ def verdict(board: Leaderboard, differences: Differences) -> list[Sentence]:
     """
     strongest = board.rows.drop_duplicates("anonymizer")
     ranked = strongest[strongest["rank"].notna()]
-    findings = [*_winner(board, ranked), *_apart(differences), *_strong_attacks(board, ranked), *_idle(differences)]
+    findings = [*_winner(board, ranked), *recognition_sentences(board), *_apart(differences)]
+    findings += [*_strong_attacks(board, ranked), *_idle(differences)]
     doubts = [*_incomplete(strongest), *_failures(strongest), *_controls(board)]
     return [Sentence("finding", text) for text in findings] + [Sentence("doubt", text) for text in doubts]
 

@@ -17,6 +17,16 @@ GLOSSARY: dict[str, str] = {
     "p (Holm)": "Of a sign-flip test, adjusted for the number of tests in its table. Not apart does not mean equal.",
     "correlation": "Pearson correlation of a slice with the original over the region, -1 to 1; 1 is the original.",
     "ssim": "Structural similarity of a slice with the original over the region, -1 to 1; 1 is the original.",
+    "recognizer": "Tells how alike two faces are: surfaces, depth maps, or a network on renders. The best counts.",
+    "probe, gallery": "The face looked for, released or reconstructed; the originals.",
+    "rank-1, rank-5": "Share of people whose own face is the most alike of the gallery, or of the five most alike. A "
+    "probe in which no face is found counts as chance.",
+    "chance": "What a blind guess finds: one among the faces of the gallery.",
+    "AUC, EER, TPR at FPR": "How well a threshold tells pairs of one person from pairs of two: area under the curve "
+    "(0.5 is chance), the rate at which both errors are equal, the share of own pairs accepted at a share of others.",
+    "D_sys": "Linkability: 0 where nothing links a face to its person, 1 where everything does.",
+    "Cllr": "What the recognizer's likelihood ratios cost in bits: 0 is perfect, 1 tells nothing. Cllr min: after the "
+    "best calibration.",
     "front_half": "The front half of the slice: the founding paper's region.",
     "whole": "The whole slice.",
     "face": "The dataset's own label of the face; else the face template's region, around the skin of the original.",

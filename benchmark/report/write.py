@@ -21,6 +21,7 @@ from refbench.report.figures import page_figures
 from refbench.report.page import asset, render_page
 from refbench.report.people import people_data
 from refbench.report.pictures import DIFFERENCE_WHITE, Strip, strips
+from refbench.report.recognition import recognition
 from refbench.report.verdict import verdict
 from refbench.report.volumes import Volumes, phantom_volumes
 from refbench.report.words import GLOSSARY
@@ -92,6 +93,7 @@ def _scored(run: Run, store: Store | None, *, real: bool, faces: bool) -> dict[s
         "tables": tables,
         "sentences": verdict(boards[0], differences[0]),
         "opened": opened_rows(run, boards, tables, differences),
+        "recognition": recognition(run, boards[0].faces),
         "differences": differences[0],
         "pairs": pairs(differences[0]),
         "people": people_data(run.scores),
