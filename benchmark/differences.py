@@ -16,6 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from refbench.errors import RefbenchError
+from refbench.face_columns import FaceFigures
 from refbench.leaderboard import Leaderboard, View, build_leaderboard
 from refbench.merge import merge
 from refbench.results import NO_ATTACK, Run
@@ -95,7 +96,7 @@ def build_differences(runs: Sequence[Run], view: View) -> Differences:
     Raises:
         RefbenchError: as `build_leaderboard`.
     """
-    board = build_leaderboard(runs, replace(view, metrics=(view.by,), attackers=True))
+    board = build_leaderboard(runs, replace(view, metrics=(view.by,), attackers=True), FaceFigures())
     scores, *others = merge(runs).populations
     if others:
         raise RefbenchError(

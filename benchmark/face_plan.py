@@ -130,11 +130,12 @@ class FacePlanner:
         return self._jobs(number, tested, name, made)
 
     def _jobs(self, number: int, tested: Sequence[PlannedScan], name: str, made: Mapping[str, Any]) -> HeadJobs:
-        shown = {item.head.key for item in self.gallery}
-        probes = tuple(item for item in tested if self.moved(item) or item.head.key not in shown)
         look: Job | None = None
         identify: tuple[Job, ...] = ()
+        probes: tuple[PlannedScan, ...] = ()
         if self.frame and self.gallery:
+            shown = {item.head.key for item in self.gallery}
+            probes = tuple(item for item in tested if self.moved(item) or item.head.key not in shown)
             look = self._look(name, [_view(item, number, moved=self.moved(item)) for item in probes], made)
             identify = tuple(
                 self._identify(chosen, trained, look, name)
@@ -145,7 +146,7 @@ class FacePlanner:
 
     def _look(self, name: str, views: Sequence[Mapping[str, Any]], made: Mapping[str, Any]) -> Job:
         assert self.frame
-        options = {"probes": self.suite.file.probes.model_dump(mode="json"), "seed": self.suite.file.seed}
+        options = {"moves": self.suite.file.probes.model_dump(mode="json"), "seed": self.suite.file.seed}
         return self._of_heads("look", name, views, made, frame=self.frame.key, **options)
 
     def _identify(self, chosen: Chosen, trained: Job, look: Job, name: str) -> Job:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from refbench.errors import RefbenchError
+from refbench.face_columns import RANK1, FaceFigures, face_figures
 from refbench.merge import SERIES, merge
 from refbench.registry import closest
 from refbench.results import NO_ATTACK, NOT_RUN, Run
@@ -57,8 +58,12 @@ class Leaderboard:
             `all` is everybody) the mean over subjects, and `..._median`, `..._low`, `..._high`: the median, and the
             95 % interval of the mean. Of several seeds a row is the strongest one; then `over_seeds`, `..._low` and
             `..._high` are the mean over them by the metric that ranks, with an interval over seeds and subjects.
+            Where faces were recognised also `strongest_by`: by what a row is its anonymizer's strongest attack; then
+            an anonymizer has two rows if the attack after which most people are recognised is another one. For the
+            columns of faces and heads see `FaceFigures`.
         sites: in the order of the columns. metrics, region, by: as shown.
         tried: every attacker of the runs, shown or not, to its parameters as JSON.
+        faces: what was found of faces and heads; empty where nothing was.
     """
 
     rows: pd.DataFrame
@@ -68,6 +73,7 @@ class Leaderboard:
     view: View
     notes: tuple[str, ...]
     tried: Mapping[str, str]
+    faces: FaceFigures = field(default_factory=FaceFigures)
 
     @property
     def compared_sites(self) -> tuple[str, ...]:
@@ -95,8 +101,13 @@ def default_view(run: Run) -> View:
     )
 
 
-def build_leaderboard(runs: Sequence[Run], view: View) -> Leaderboard:
+def build_leaderboard(runs: Sequence[Run], view: View, faces: FaceFigures | None = None) -> Leaderboard:
     """Rank the anonymizers of one or more runs, lowest score of the strongest attack first.
+
+    Args:
+        runs: that can be merged.
+        view: what is shown, and what ranks: a metric, or `rank1`.
+        faces: figures of faces and heads of these very runs, where they are known already.
 
     Raises:
         RefbenchError: the runs cannot be merged, or one of them holds no such metric or region, or none such a site.
@@ -109,31 +120,47 @@ def build_leaderboard(runs: Sequence[Run], view: View) -> Leaderboard:
     for run in runs:
         if len(run.scores):
             _known(run.folder.name, "region", [view.region], run.scores["region"])
-            _known(run.folder.name, "metric", [*metrics, view.by], run.scores["metric"])
+            ranking = () if view.by == RANK1 else (view.by,)
+            _known(run.folder.name, "metric", [*metrics, *ranking], run.scores["metric"])
     _known("this leaderboard", "site", view.sites, scores["site"])
+    faces = face_figures(runs) if faces is None else faces
+    if view.by == RANK1 and not faces.recognized:
+        raise RefbenchError(
+            "nobody's face was looked for in this run: name `recognizers` in its suite, or rank by a metric"
+        )
     sites = tuple(sorted(set(view.sites or scores["site"].unique())))
     regions = tuple(dict.fromkeys([view.region, *(r for r in ("changed",) if r in scores["region"].unique())]))
     populations = [per_subject(_within(one, regions, {*metrics, view.by}, sites), SERIES) for one in merged.populations]
     cells, subjects = merged.cells, merged.subjects
     subjects = subjects[subjects["site"].isin(sites)] if view.sites else subjects
-    ranked = _strongest_first(cells, populations, view)
-    shown = {_training(cell) for attacks in ranked.values() for cell in (attacks if view.attackers else attacks[:1])}
+    ranked = _strongest_first(cells, populations, view, faces)
+    best = _best_by(cells, populations, view, faces, metrics[0])
+    shown = {
+        _training(cell)
+        for anonymizer, attacks in ranked.items()
+        for cell in (attacks if view.attackers else [attacks[0], *best[anonymizer].values()])
+    }
     figures, over_seeds = _all_figures(populations, shown, sites, view)
-    key = column("reconstructed", view.by, view.region, "all")
+    key = f"reconstructed_{RANK1}" if view.by == RANK1 else column("reconstructed", view.by, view.region, "all")
     rows = []
     for anonymizer, own in ranked.items():
         attacks = [
             _row(figures, anonymizer, cell, regions, {*metrics, view.by})
             | over_seeds.get((anonymizer, cell["attacker"]), {})
+            | faces.columns(*_training(cell))
+            | _told(best[anonymizer], cell)
             for cell in own
             if _training(cell) in shown
         ]
         facts = _facts(cells[cells["anonymizer"] == anonymizer], subjects[subjects["anonymizer"] == anonymizer])
         strongest = attacks[0] | facts | {"score": attacks[0].get(key, np.nan)}
-        rows.append(strongest if not view.attackers else strongest | {"others": attacks[1:]})
+        rows.append(strongest | {"others": attacks[1:]})
     table = _ranked(rows)
     tried = {cell["attacker"]: cell.get("attacker_params", "{}") for _, cell in cells.iterrows()}
-    return Leaderboard(table, sites, metrics, regions, view, merged.notes, tried)
+    notes = (*merged.notes, *faces.notes)
+    if view.sites and (faces.recognized or faces.figures):
+        notes = (*notes, "Figures of faces and heads are of the people of all sites.")
+    return Leaderboard(table, sites, metrics, regions, view, notes, tried, faces)
 
 
 Training = tuple[str, str, int]
@@ -155,11 +182,37 @@ def _within(
     return scores[scores["region"].isin(regions) & scores["metric"].isin(metrics) & scores["site"].isin(sites)]
 
 
+def _best_by(
+    cells: pd.DataFrame, populations: Sequence[pd.DataFrame], view: View, faces: FaceFigures, metric: str
+) -> dict[str, dict[str, pd.Series[Any]]]:
+    """Of every anonymizer its strongest attack in each sense: by a metric, and by who is recognised after it.
+
+    Nothing where nobody's face was looked for. An attack that is as strong as the one that ranks is not told beside it.
+    """
+    found: dict[str, dict[str, pd.Series[Any]]] = {name: {} for name in cells["anonymizer"].unique()}
+    if not faces.recognized:
+        return found
+    for by in dict.fromkeys([view.by, RANK1 if view.by != RANK1 else metric]):
+        strongest = _strongest_first(cells, populations, replace(view, by=by), faces)
+        for anonymizer, attacks in strongest.items():
+            first = next(iter(found[anonymizer].values()), attacks[0])
+            equal = by == RANK1 and faces.strength(*_training(first)) >= faces.strength(*_training(attacks[0]))
+            found[anonymizer][by] = first if equal else attacks[0]
+    return found
+
+
+def _told(best: Mapping[str, pd.Series[Any]], cell: pd.Series[Any]) -> dict[str, str]:
+    senses = [by for by, own in best.items() if _training(own) == _training(cell)]
+    return {"strongest_by": ", ".join(senses)} if best else {}
+
+
 def _strongest_first(
-    cells: pd.DataFrame, populations: Sequence[pd.DataFrame], view: View
+    cells: pd.DataFrame, populations: Sequence[pd.DataFrame], view: View, faces: FaceFigures
 ) -> dict[str, list[pd.Series[Any]]]:
     """The cells of every anonymizer by the mean of the metric that ranks; those without one last."""
     strength: dict[Training, float] = {}
+    if view.by == RANK1:
+        strength = {_training(cell): faces.strength(*_training(cell)) for _, cell in cells.iterrows()}
     for wide in populations:
         values = wide.to_numpy(dtype=np.float64)
         for number, series in enumerate(wide.columns):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
@@ -11,7 +12,14 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from refbench.face_columns import RANK1, figure_text, head_column, rank1_text
+from refbench.head_figures import Named, headlines
 from refbench.leaderboard import DIGITS, Leaderboard, read
+
+MOST_HEADLINES = 4
+"""Figures of heads that have room on a terminal."""
+
+SIDES = ("anonymized", "reconstructed")
 
 
 def to_csv(board: Leaderboard) -> str:
@@ -49,14 +57,21 @@ def _flat(board: Leaderboard) -> tuple[list[str], list[list[str]]]:
     for metric in board.metrics:
         headers += [f"{metric} {site}" for site in _site_headers(board)]
         headers += [f"{metric} {region}" for region in board.regions[1:]]
+    heads = headlines(board.faces.figures)
+    headers += ["rank-1 [95 %]", "recognizer"] if board.faces.recognized else []
+    headers += [figure for _, figure in heads]
     headers += ["failed", "missing"] if has_trouble(board) else []
     lines = []
     for _, row in board.rows.iterrows():
         line = [rank_text(board, row), row["anonymizer"], attacks[row["attacker"], row["seed"]]]
         for metric in board.metrics:
             for region, site in _places(board):
-                pair = [_figure(row, condition, metric, region, site) for condition in ("anonymized", "reconstructed")]
+                pair = [_figure(row, condition, metric, region, site) for condition in SIDES]
                 line.append(" → ".join(pair) + (_interval(row, metric, region) if site == "all" else ""))
+        if board.faces.recognized:
+            line.append(" → ".join(rank1_text(row, condition) for condition in SIDES))
+            line.append(" → ".join(dict.fromkeys(row[f"{condition}_recognizer"] for condition in SIDES)))
+        line += [" → ".join(figure_text(row[head_column(condition, *named)]) for condition in SIDES) for named in heads]
         line += [failed_text(row), row["missing"]] if has_trouble(board) else []
         lines.append(line)
     return headers, lines
@@ -99,22 +114,44 @@ def names_with_seeds(board: Leaderboard) -> dict[tuple[str, int], str]:
 
 
 def to_terminal(board: Leaderboard, width: int) -> RenderableType:
-    """Two lines a row: what was released, and after the attack. Metrics go below each other on a narrow terminal."""
-    wide = _table(board, board.metrics)
+    """Two lines a row: what was released, and after the attack. Metrics go below each other on a narrow terminal.
+
+    Above them, where there are figures of faces or heads and all in one is too wide, stands a table with one figure of
+    everybody for each metric.
+    """
+    heads = headlines(board.faces.figures)[:MOST_HEADLINES]
+    faces = bool(board.faces.recognized or heads)
+    wide = _table(board, board.metrics, heads, faces=faces)
     fits = Console(width=10_000).measure(wide).maximum <= width
     parts: list[RenderableType] = [wide] if fits else [_table(board, (metric,)) for metric in board.metrics]
+    if faces and not fits:
+        parts.insert(0, _table(board, board.metrics, heads, faces=True, short=True))
     return Group(*parts, *(Text(caption, style="dim") for caption in _captions(board)))
 
 
-def _table(board: Leaderboard, metrics: tuple[str, ...]) -> Table:
+def _table(
+    board: Leaderboard,
+    metrics: tuple[str, ...],
+    heads: Sequence[Named] = (),
+    *,
+    faces: bool = False,
+    short: bool = False,
+) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="bold", show_edge=False)
     for name in ("", "anonymizer", ""):
         table.add_column(name, justify="right" if not name and not table.columns else "left", no_wrap=bool(name))
     for metric in metrics:
+        if short:
+            table.add_column(f"{metric}\nall" if board.compared_sites else metric, justify="right", no_wrap=True)
+            continue
         for number, site in enumerate(_site_headers(board)):
             table.add_column(f"{metric}\n{site}" if number == 0 else f"\n{site}", justify="right", no_wrap=True)
         for region in board.regions[1:]:
             table.add_column(f"in\n{region}", justify="right", no_wrap=True)
+    if faces and board.faces.recognized:
+        table.add_column("rank-1\n[95 %]", justify="right", no_wrap=True)
+    for _, figure in heads:
+        table.add_column("\n".join(figure.rsplit("_", 1)), justify="right", no_wrap=True)
     if has_trouble(board):
         table.add_column("\nfailed", justify="right")
     attacks = names_with_seeds(board)
@@ -124,17 +161,35 @@ def _table(board: Leaderboard, metrics: tuple[str, ...]) -> Table:
         previous = row["anonymizer"]
         trouble = [failed_text(row)] if has_trouble(board) else []
         if first:
-            released = _cells(board, row, metrics, "anonymized")
+            released = _cells(board, row, metrics, "anonymized", short=short)
+            released += _face_cells(board, row, "anonymized", heads) if faces else []
             table.add_row(rank_text(board, row), Text(row["anonymizer"]), "released", *released, *trouble, style="dim")
-        table.add_row(
-            "", "", Text(f"↳ {attacks[row['attacker'], row['seed']]}"), *_cells(board, row, metrics, "reconstructed")
-        )
+        cells = _cells(board, row, metrics, "reconstructed", short=short)
+        cells += _face_cells(board, row, "reconstructed", heads) if faces else []
+        name = f"↳ {attacks[row['attacker'], row['seed']]}{_sense(board, row, first=first)}"
+        table.add_row("", "", Text(name), *cells)
     return table
 
 
-def _cells(board: Leaderboard, row: pd.Series[Any], metrics: tuple[str, ...], condition: str) -> list[str]:
+def _sense(board: Leaderboard, row: pd.Series[Any], *, first: bool) -> str:
+    """Why a second attack stands under an anonymizer."""
+    senses = str(row.get("strongest_by", "")).replace(RANK1, "rank-1")
+    return f" (by {senses})" if senses and not first and not board.view.attackers else ""
+
+
+def _face_cells(board: Leaderboard, row: pd.Series[Any], condition: str, heads: Sequence[Named]) -> list[str]:
+    cells = [rank1_text(row, condition)] if board.faces.recognized else []
+    return cells + [figure_text(row[head_column(condition, *named)]) for named in heads]
+
+
+def _cells(
+    board: Leaderboard, row: pd.Series[Any], metrics: tuple[str, ...], condition: str, *, short: bool = False
+) -> list[str]:
     cells = []
     for metric in metrics:
+        if short:
+            cells.append(_figure(row, condition, metric, board.regions[0], "all"))
+            continue
         for region, site in _places(board):
             text = _figure(row, condition, metric, region, site)
             if site == "all" and region == board.regions[0]:
@@ -183,10 +238,12 @@ def has_trouble(board: Leaderboard) -> bool:
 def _captions(board: Leaderboard) -> list[str]:
     view = board.view
     tested = int(board.rows["subjects"].max())
+    by = "rank-1" if view.by == RANK1 else view.by
     return [
-        f"Region {view.region}, {tested} test subjects. Rank 1 hides best: by {view.by} of the strongest attack.",
+        f"Region {view.region}, {tested} test subjects. Rank 1 hides best: by {by} of the strongest attack.",
         "released: what the anonymizer gives away; ↳ the strongest attack on it (`none`: no attack beats the release).",
         "–: undefined, since nothing was changed or the image is constant there.",
+        *_heads(board),
         *(
             ["failed: scans on which the anonymizer did not work, and why; counted, never dropped."]
             if has_trouble(board)
@@ -196,6 +253,16 @@ def _captions(board: Leaderboard) -> list[str]:
         *_seeds(board),
         *_unranked(board),
         *board.notes,
+    ]
+
+
+def _heads(board: Leaderboard) -> list[str]:
+    """What the figures of heads are, and where the others stand."""
+    heads = headlines(board.faces.figures)
+    if not heads:
+        return []
+    return [
+        f"Means over people of {', '.join(figure for _, figure in heads)}: see docs/metrics.md; all in --format csv."
     ]
 
 

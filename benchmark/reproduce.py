@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from refbench.checksums import sha256
 from refbench.errors import RefbenchError
@@ -16,8 +17,8 @@ from refbench.results import COLUMNS, Run
 from refbench.store import Store
 from refbench.suite import Suite, read_suite
 
-NUMBER = [name for name in COLUMNS if name not in ("value", "anonymizer_params", "attacker_params")]
-"""What a number of the table is known by."""
+NUMBER = [*(name for name in COLUMNS if name not in ("value", "anonymizer_params", "attacker_params")), "gallery"]
+"""What a number of the tables is known by."""
 
 SERIES = ["anonymizer", "attacker", "seed", "metric", "region"]
 
@@ -82,7 +83,7 @@ def compare_numbers(before: Run, now: Run, stores: tuple[Store, Store], toleranc
         stores: theirs.
         tolerance: so much two numbers may be apart.
     """
-    old, new = (run.scores.drop(columns=["anonymizer_params", "attacker_params"]) for run in (before, now))
+    old, new = numbers_of(before), numbers_of(now)
     both = old.merge(new, on=NUMBER, how="outer", suffixes=("", "_now"), indicator=True)
     paired = both[both["_merge"] == "both"]
     gap = (paired["value"] - paired["value_now"]).abs()
@@ -102,6 +103,18 @@ def compare_numbers(before: Run, now: Run, stores: tuple[Store, Store], toleranc
         tuple(_versions(*locks)),
         tuple(_jobs(*locks, *stores)),
     )
+
+
+def numbers_of(run: Run) -> pd.DataFrame:
+    """All numbers of a run's tables in one: columns `NUMBER` and value.
+
+    Of a recognizer's similarities the metric is the recognizer, of a head's figures the region is the figure.
+    """
+    scores = run.scores.assign(gallery="")
+    faces = run.identification.rename(columns={"recognizer": "metric", "similarity": "value"})
+    heads = run.heads.rename(columns={"figure": "region"}).assign(gallery="")
+    about_heads = [table.assign(dataset="", slice=0) for table in (faces.assign(region="face"), heads) if len(table)]
+    return pd.concat([table[[*NUMBER, "value"]] for table in (scores, *about_heads)], ignore_index=True)
 
 
 def _versions(before: Lock, now: Lock) -> list[str]:
@@ -146,7 +159,8 @@ def _is_input(leaf: str) -> bool:
 
 
 INPUTS = ("head", "registration", "brain", "average", "anonymized", "skin", "face", "heads", "registrations",
-          "train", "validation", "trained", "test", "reconstructed")  # fmt: skip
+          "train", "validation", "trained", "test", "reconstructed", "frame", "views", "tested", "probes",
+          "gallery")  # fmt: skip
 
 
 def report(found: Reproduction) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -83,3 +84,41 @@ def made_up_run(
 
 
 ORIGIN = {"version": "1", "origin": "refbench"}
+
+
+def made_up_faces(
+    run: Run,
+    *,
+    recognized: dict[str, float],
+    recognizers: tuple[str, ...] = ("surface", "network(steps=5)"),
+    moved: bool = True,
+    seed: int = 0,
+) -> Run:
+    """The run with tables of whole heads.
+
+    Args:
+        run: its conditions get probes of all its people, and gallery faces of all.
+        recognized: how far own faces stand out, by attacker; 0 is chance, `math.nan`: no face is found.
+        recognizers: the first is the strongest.
+        moved: the probes are the originals, moved.
+        seed: of the noise.
+    """
+    rng = np.random.default_rng(seed)
+    about = ["anonymizer", "attacker", "seed", "condition"]
+    conditions = run.scores[about].drop_duplicates()
+    people = run.subjects[["subject", "session", "site"]].drop_duplicates()
+    pairs = people.merge(people[["subject"]].rename(columns={"subject": "gallery"}), how="cross")
+    similar, measured = [], []
+    for _, condition in conditions.iterrows():
+        gain = recognized[condition["attacker"]]
+        for number, recognizer in enumerate(recognizers):
+            own = pairs["subject"] == pairs["gallery"]
+            values = rng.normal(0, 1, len(pairs)) + np.where(own, gain / (1 + number), 0) + 0 * gain
+            similar.append(pairs.assign(**condition, recognizer=recognizer, moved=moved, similarity=values))
+        for (metric, figure), value in MEASURED.items():
+            own_heads = people.assign(**condition, metric=metric, figure=figure)
+            measured.append(own_heads.assign(value=value + rng.normal(0, 0.01, len(people))))
+    return replace(run, identification=pd.concat(similar), heads=pd.concat(measured))
+
+
+MEASURED = {("face", "face_seen"): 0.5, ("brain", "brain_dice"): 0.97, ("brain", "grey_change_percent"): -1.3}

@@ -43,7 +43,8 @@ def test_the_site_builds_without_a_broken_link_and_fetches_nothing(tmp_path: Pat
         assert not re.search(r'<(script|img|iframe)[^>]+src="?(https?:)?//', page), name
         assert not re.search(r'<link[^>]+rel="?(stylesheet|preconnect|preload)[^>]+href="?(https?:)?//', page), name
         assert "arithmatex" not in page, name
-    assert pages["metrics.html"].count('display="block"') == 4
+    formulas = (ROOT / "docs" / "metrics.md").read_text(encoding="utf-8").count("$$") // 2
+    assert pages["metrics.html"].count('display="block"') == formulas > 0
     assert "<mfrac>" in pages["metrics.html"]
     for style in tmp_path.rglob("*.css"):
         assert "url(http" not in style.read_text(encoding="utf-8"), style.name

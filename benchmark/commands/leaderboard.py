@@ -28,7 +28,10 @@ def leaderboard(
     site: SiteOption = None,
     by: Annotated[
         Optional[str],  # noqa: UP045
-        typer.Option(help="Metric to rank by [default: correlation]", autocompletion=completion.of_kind("metric")),
+        typer.Option(
+            help="Metric to rank by, or rank1: who is recognised [default: correlation]",
+            autocompletion=completion.of_kind("metric"),
+        ),
     ] = None,
     attackers: Annotated[
         bool, typer.Option("--attackers", help="A row for every attacker, not the strongest only")

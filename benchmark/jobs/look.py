@@ -17,7 +17,7 @@ def run(task: Task) -> None:
     every condition moves a person in the same way.
     """
     frame = Frame.load(task.inputs[task.identity["frame"]] / "frame.npz")
-    options, total = task.identity["probes"], len(task.identity["views"])
+    options, total = task.identity["moves"], len(task.identity["views"])
     reliefs = []
     for done, candidate in enumerate(candidates(task)):
         head = candidate.head

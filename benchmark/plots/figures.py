@@ -14,6 +14,7 @@ from refbench.errors import RefbenchError
 from refbench.leaderboard import View, default_view
 from refbench.plots import pictures, scores
 from refbench.plots.curves import draw_curves
+from refbench.plots.identification import People, draw_cost, draw_recognition, utilities
 from refbench.plots.series import Attack, strongest_attacks, sweeps
 from refbench.plots.style import save, style
 from refbench.plots.utility import UTILITY_REGION, draw_utility
@@ -115,12 +116,23 @@ def score_drawings(run: Run, region: str, view: View, left_out: list[str]) -> It
         yield Drawing(name, partial(scores.draw_learning, run, sweep, region, metrics))
     if not shares:
         left_out.append("learning curves: no attacker was trained on several shares of the people (`share`)")
+    if len(run.identification):
+        yield from _recognition(run, left_out)
     if region == "changed":
         left_out.append("privacy and utility: anonymizers change different pixels, so their scores there say little")
     elif attacks and UTILITY_REGION in set(run.scores["region"]):
         yield Drawing("utility", partial(draw_utility, run, attacks, region, metrics))
     else:
         left_out.append(f"privacy and utility: no release of an attacked anonymizer is scored in {UTILITY_REGION}")
+
+
+def _recognition(run: Run, left_out: list[str]) -> Iterator[Drawing]:
+    people, named = People(run), utilities(run)
+    yield Drawing("identification", partial(draw_recognition, people))
+    if named and people.released:
+        yield Drawing("cost", partial(draw_cost, run, people, named))
+    else:
+        left_out.append("privacy and its cost: no head metric of this run tells what is left for research")
 
 
 def _pictures(

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
+from refbench.face_columns import RANK1, figure_text, head_column, rank1_text
+from refbench.head_figures import Named, headlines
 from refbench.leaderboard import Leaderboard, read
 from refbench.render import failed_text, has_trouble, interval_text, names_with_seeds, rank_text, shown
 from refbench.report.bars import Scale, interval_bar
+
+FACES, HEADS = "recognised", "heads"
+"""Above the columns of who is recognised, and of figures of heads."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +33,7 @@ class Figure:
 
     Attributes:
         value: unrounded; NaN where it is undefined. before: what was released, where both stand in one cell.
+        written: both as text, value and before; empty: as scores are.
         interval: as text, with its bounds; empty where there is none. bar: the same, drawn (`Markup`).
     """
 
@@ -36,21 +42,27 @@ class Figure:
     before: float | None = None
     interval: str = ""
     bar: str = ""
+    written: tuple[str, str] = ("", "")
 
     @property
     def text(self) -> str:
         """As the command `leaderboard` prints it."""
-        return shown(self.value)
+        return self.written[0] or shown(self.value)
 
     @property
     def before_text(self) -> str:
         """What was released, in the same way."""
-        return "" if self.before is None else shown(self.before)
+        return "" if self.before is None else self.written[1] or shown(self.before)
 
 
 @dataclass(frozen=True)
 class BoardRow:
-    """An anonymizer under one attack. `order`: the rank as a number, None where it has none."""
+    """An anonymizer under one attack.
+
+    Attributes:
+        order: the rank as a number, None where it has none.
+        sense: why it is shown beside the attack that ranks.
+    """
 
     rank: str
     order: int | None
@@ -58,6 +70,7 @@ class BoardRow:
     attacker: str
     attack: str
     strongest: bool
+    sense: str
     figures: tuple[Figure, ...]
     failed: str
     failed_count: int
@@ -77,6 +90,11 @@ class BoardTable:
     rows: tuple[BoardRow, ...]
     trouble: bool
     notes: tuple[str, ...]
+
+    @property
+    def scored(self) -> tuple[str, ...]:
+        """Metrics of slices: those that have a figure of every person."""
+        return tuple(metric for metric, _ in self.metrics if metric not in (FACES, HEADS))
 
     @property
     def anonymizers(self) -> tuple[str, ...]:
@@ -103,8 +121,14 @@ def board_table(board: Leaderboard, details: Mapping[str, str] | None = None) ->
         own = _headings(board, metric)
         headings += own
         metrics.append((metric, len(own)))
+    heads = headlines(board.faces.figures)
+    for group, own in _face_headings(board, heads).items():
+        headings += own
+        metrics.append((group, len(own)))
     scales = {metric: _scale(board, metric) for metric in board.metrics}
-    strongest = ~board.rows.duplicated("anonymizer").to_numpy()
+    first = ~board.rows.duplicated("anonymizer").to_numpy()
+    senses = board.rows.get("strongest_by", pd.Series("", board.rows.index))
+    strongest = first | (senses != "").to_numpy()
     rows = tuple(
         BoardRow(
             rank=rank_text(board, row),
@@ -113,8 +137,10 @@ def board_table(board: Leaderboard, details: Mapping[str, str] | None = None) ->
             attacker=row["attacker"],
             attack=names[row["attacker"], row["seed"]],
             strongest=bool(strongest[number]),
-            figures=tuple(
-                figure for metric in board.metrics for figure in _figures(board, row, metric, scales[metric])
+            sense=f"strongest by {senses.iloc[number]}" if strongest[number] and not first[number] else "",
+            figures=(
+                *(figure for metric in board.metrics for figure in _figures(board, row, metric, scales[metric])),
+                *_face_figures(board, row, heads),
             ),
             failed=failed_text(row),
             failed_count=int(row["failed"]),
@@ -162,6 +188,30 @@ def _figures(board: Leaderboard, row: pd.Series[Any], metric: str, scale: Scale)
             for region, site in places
         ),
     ]
+
+
+def _face_headings(board: Leaderboard, heads: Sequence[Named]) -> dict[str, list[Heading]]:
+    """Of who is recognised, and of heads, by the name that stands above them."""
+    recognized, measured = [], []
+    if board.faces.recognized:
+        about = "share of people found first by the strongest recognizer: reconstructed over released"
+        recognized.append(Heading("rank-1 [95 %]", about, FACES))
+    for metric, figure in heads:
+        about = f"{figure} of {metric}, mean over people: reconstructed over released"
+        measured.append(Heading(figure.replace("_", " "), about, HEADS))
+    return {group: own for group, own in ((FACES, recognized), (HEADS, measured)) if own}
+
+
+def _face_figures(board: Leaderboard, row: pd.Series[Any], heads: Sequence[Named]) -> list[Figure]:
+    after, before = "reconstructed", "anonymized"
+    found = []
+    if board.faces.recognized:
+        now, then = (float(row[f"{condition}_{RANK1}"]) for condition in (after, before))
+        found.append(Figure(FACES, now, then, written=(rank1_text(row, after), rank1_text(row, before))))
+    for named in heads:
+        now, then = (float(row[head_column(condition, *named)]) for condition in (after, before))
+        found.append(Figure(HEADS, now, then, written=(figure_text(now), figure_text(then))))
+    return found
 
 
 def _scale(board: Leaderboard, metric: str) -> Scale:

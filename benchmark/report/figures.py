@@ -29,6 +29,8 @@ TITLES = {
     "sites": "What attacks gain, by site",
     "dose": "Dose and response",
     "utility": "Privacy and utility",
+    "identification": "Who is recognised",
+    "cost": "Privacy and its cost",
     "learning": "Learning curves",
     "validation": "Validation of the trainings",
 }

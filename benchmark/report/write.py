@@ -8,6 +8,7 @@ from typing import Any
 
 from refbench.differences import Differences, build_differences
 from refbench.errors import RefbenchError
+from refbench.face_columns import face_figures
 from refbench.leaderboard import Leaderboard, View, build_leaderboard, default_view
 from refbench.plots.pictures import Album, ranked_scans
 from refbench.plots.series import strongest_attacks
@@ -108,7 +109,8 @@ def _tables(run: Run) -> tuple[list[View], list[Leaderboard], list[Differences]]
     # The same figures, but text that repeats a million times is grouped six times faster as categories.
     texts = run.scores.select_dtypes(exclude="number").columns
     quick = replace(run, scores=run.scores.astype(dict.fromkeys(texts, "category")))
-    boards = [build_leaderboard([quick], replace(one, attackers=True)) for one in views]
+    faces = face_figures([quick])
+    boards = [build_leaderboard([quick], replace(one, attackers=True), faces) for one in views]
     return views, boards, [build_differences([quick], one) for one in views]
 
 

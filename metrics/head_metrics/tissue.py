@@ -62,7 +62,7 @@ def find_tissues(head: Head, brain: Mask) -> Tissues:
         brain: bool of the voxels' shape.
 
     Raises:
-        DataError: the brain is empty, or has fewer than three different intensities.
+        DataError: the brain is empty, has fewer than three different intensities, or white matter that is not bright.
     """
     values = head.voxels[brain].astype(np.float64)
     low, high = _thresholds(values, head.subject)
@@ -78,7 +78,7 @@ def _thresholds(values: NDArray[np.float64], subject: str) -> tuple[float, float
     """The two thresholds with the largest variance between three classes.
 
     Raises:
-        DataError: there are no three classes.
+        DataError: there are no three classes, or even the brightest is below 0.
     """
     from skimage.filters import threshold_multiotsu
 
@@ -86,7 +86,7 @@ def _thresholds(values: NDArray[np.float64], subject: str) -> tuple[float, float
     values = np.minimum(values, ceiling)  # a few bright vessels would coarsen the bins
     counts, edges = np.histogram(values, bins=_BINS)
     if np.count_nonzero(counts) < 3:
-        raise DataError(f"the brain of {subject or 'this head'} has no three tissues: it is empty or constant.")
+        raise DataError(f"the brain of {subject or 'this head'} has no three tissues: empty or constant. Look at it.")
     centres = (edges[:-1] + edges[1:]) / 2
     thresholds = threshold_multiotsu(hist=(counts, centres), classes=3)  # type: ignore[no-untyped-call]
     ordered = np.sort(values)
@@ -99,6 +99,8 @@ def _thresholds(values: NDArray[np.float64], subject: str) -> tuple[float, float
         if np.allclose(better, thresholds, rtol=1e-6, atol=0):
             break
         thresholds = better
+    if thresholds[1] <= 0:
+        raise DataError(f"the brain of {subject or 'this head'} is darker than 0: it has no three tissues. Rescale it.")
     return float(thresholds[0]), float(thresholds[1])
 
 

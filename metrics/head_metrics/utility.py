@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict
 from types import MappingProxyType
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ from refbench.metrics.head_metrics.base import HeadMetric, HeadPair
 from refbench.metrics.head_metrics.image_quality import Quality, image_quality
 from refbench.metrics.head_metrics.rounding import changed_voxels
 from refbench.metrics.head_metrics.tissue import FLUID, GREY, WHITE, Tissues, find_tissues
+from refbench.plugin import param
 from refbench.types import Head, Mask
 
 RIM_MM = 2.0
@@ -29,8 +30,11 @@ class Utility(HeadMetric):
 
     The brain is found, and divided into tissues, in the candidate as it is in the original, as any user of the data
     would. Changes are in % of the original's figure. Where no brain is found in the candidate, `brain_dice` is 0, and
-    what hangs on a brain is undefined.
+    what hangs on a brain is undefined. `brain: labelled` looks for none: in both heads the dataset's own label counts,
+    which is quick, and `brain_dice` is undefined.
     """
+
+    brain: Literal["found", "labelled"] = param("found", "in each head by the same tool, or as the data labels it")
 
     figures: ClassVar[Mapping[str, str]] = MappingProxyType(
         {
@@ -62,20 +66,31 @@ class Utility(HeadMetric):
             DataError: no brain, or no three tissues in it, are found in the original.
         """
         found = dict.fromkeys(self.figures, float("nan"))
-        hat = above_centre(pair.brain)
-        before = _measured(pair.original, pair.brain, hat)
+        # Noise is measured where both heads have air: what is left in front of a cut forehead is no noise.
+        brain = self._brain(pair)
+        hat = above_centre(brain) & ~head_mask(pair.original.voxels, pair.original.voxel_mm)
+        before = _measured(pair.original, brain, hat)
         found["brain_changed_percent"] = brain_changed_percent(pair)
-        found["brain_dice"] = 0.0
-        try:
-            candidate_brain = pair.candidate_brain
-        except DataError:
-            return found
-        found["brain_dice"] = dice(pair.brain, candidate_brain)
+        candidate_brain = brain
+        if self.brain == "found":
+            found["brain_dice"] = 0.0
+            try:
+                candidate_brain = pair.candidate_brain
+            except DataError:
+                return found
+            found["brain_dice"] = dice(brain, candidate_brain)
         try:
             after = _measured(pair.candidate, candidate_brain, hat)
         except DataError:  # what was found is no brain: it has no tissues
             return found
         return found | {f"{name}_change_percent": _change(value, after[name]) for name, value in before.items()}
+
+    def _brain(self, pair: HeadPair) -> Mask:
+        if self.brain == "found":
+            return pair.brain
+        if pair.labelled_brain is None:
+            raise DataError("this dataset labels no brains: leave `brain: labelled` out of `utility`")
+        return pair.labelled_brain
 
 
 def brain_changed_percent(pair: HeadPair) -> float:
@@ -86,7 +101,7 @@ def brain_changed_percent(pair: HeadPair) -> float:
     brain = pair.labelled_brain if pair.labelled_brain is not None else _core(pair.brain, pair.original.voxel_mm)
     count = int(np.count_nonzero(brain))
     changed = np.count_nonzero(changed_voxels(pair.original, pair.candidate) & brain)
-    return 100 * changed / count if count else float("nan")
+    return float(100 * changed / count) if count else float("nan")
 
 
 def dice(first: Mask, second: Mask) -> float:
@@ -116,7 +131,10 @@ def _core(brain: Mask, voxel_mm: NDArray[np.float64]) -> Mask:
     """A brain less its rim."""
     from scipy import ndimage
 
-    core: Mask = ndimage.distance_transform_edt(brain, sampling=voxel_mm) > RIM_MM
+    core = np.zeros_like(brain)
+    for box in ndimage.find_objects(brain.astype(np.uint8)):
+        depth = ndimage.distance_transform_edt(np.pad(brain[box], 1), sampling=voxel_mm)
+        core[box] = depth[1:-1, 1:-1, 1:-1] > RIM_MM
     return core
 
 

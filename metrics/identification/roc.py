@@ -55,13 +55,14 @@ def equal_error_rate(of: Masses) -> Floats:
 
 def _from_zero(masses: Floats) -> Floats:
     start = np.zeros((*masses.shape[:-1], 1))
-    return np.minimum(np.concatenate([start, np.cumsum(masses, axis=-1)], axis=-1), 1.0)
+    rates: Floats = np.minimum(np.concatenate([start, np.cumsum(masses, axis=-1)], axis=-1), 1.0)
+    return rates
 
 
 def _between(x: Floats, y: Floats, before: NDArray[np.int64], at: float) -> Floats:
     """Value of y where x, which rises, is `at`, between points `before` and the next one."""
     after = np.minimum(before + 1, x.shape[-1] - 1)
     x0, x1, y0, y1 = (np.asarray(np.take_along_axis(a, b, -1))[..., 0] for a in (x, y) for b in (before, after))
-    share = np.divide(at - x0, x1 - x0, out=np.zeros_like(x0), where=x1 > x0)
-    value: Floats = y0 + np.clip(share, 0, 1) * (y1 - y0)
+    share: Floats = np.divide(at - x0, x1 - x0, out=np.zeros_like(x0), where=x1 > x0)
+    value: Floats = y0 + np.clip(share, 0.0, 1.0) * (y1 - y0)
     return value

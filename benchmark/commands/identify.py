@@ -1,0 +1,46 @@
+"""The command `identify`."""
+
+from __future__ import annotations
+
+import sys
+
+from refbench.commands.common import RunArgument, StoreOption, TableFormatOption, output
+from refbench.errors import RefbenchError, SuiteError
+from refbench.registry import closest
+from refbench.store import default_store
+
+
+def identify(
+    run: RunArgument = None,
+    store: StoreOption = None,
+    format: TableFormatOption = "table",  # noqa: A002
+) -> None:
+    """Tell whether people can be recognised: every recognizer on what was released and on what each attack gives back.
+
+    For example:
+
+        refbench identify
+        refbench identify demo --format csv
+    """
+    from refbench import render_identification as render
+    from refbench.face_columns import face_figures
+    from refbench.identification import identification_figures
+    from refbench.sharing.read import open_runs
+
+    if format not in (formats := ("table", "csv", "markdown", "json")):
+        raise SuiteError(f"unknown format {format!r}{closest(format, formats)}")
+    (loaded,) = open_runs((store or default_store()).absolute(), [run] if run else [])
+    if loaded.identification.empty:
+        raise RefbenchError(
+            f"{loaded.folder.name} looked for nobody's face: name `recognizers` in its suite and run it again"
+        )
+    figures, faces = identification_figures(loaded.identification), face_figures([loaded])
+    if format == "table":
+        render.show(figures, faces, output)
+        return
+    written = {
+        "csv": render.to_csv(figures),
+        "markdown": render.to_markdown(figures, faces),
+        "json": render.to_json(figures, faces),
+    }
+    sys.stdout.write(written[format].rstrip("\n") + "\n")
