@@ -30,7 +30,8 @@ class _DlibMatcher(Matcher):
     def similarity(self, probes: Faces, gallery: Faces) -> Similarities:
         """Minus the Euclidean distance of the 128 numbers of each."""
         difference = _embedded(probes)[:, None] - _embedded(gallery)[None]
-        return -np.sqrt((difference**2).sum(axis=2))
+        similarity: Similarities = -np.sqrt((difference**2).sum(axis=2))
+        return similarity
 
     def save(self, folder: Path) -> None:
         """Nothing was learnt."""

@@ -48,10 +48,10 @@ class Frame:
         x, z = pixel_places()
         down, across = (np.asarray(np.gradient(depth, -step * PIXEL_MM, axis=axis)) for axis in (0, 1))
         row, column = np.nonzero(np.isfinite(depth) & (np.maximum(np.abs(down), np.abs(across)) < STEEP))
-        points: Points = np.stack([x[step // 2 :: step][column], depth[row, column], z[step // 2 :: step][row]], axis=1)
-        normals: Points = np.stack([-across[row, column], np.ones(len(row)), -down[row, column]], axis=1)
+        points = np.stack([x[step // 2 :: step][column], depth[row, column], z[step // 2 :: step][row]], axis=1)
+        normals = np.stack([-across[row, column], np.ones(len(row)), -down[row, column]], axis=1)
         normals /= np.sqrt((normals**2).sum(axis=1, keepdims=True))
-        return points, normals
+        return points.astype(np.float64), normals.astype(np.float64)
 
     def save(self, path: Path) -> None:
         """Write one .npz file."""
@@ -67,9 +67,8 @@ class Frame:
 
 def pixel_places() -> tuple[Points, Points]:
     """Where the pixels of the grid lie, mm: x of the columns, z of the rows."""
-    x: Points = (COLUMNS / 2 - 0.5 - np.arange(COLUMNS)) * PIXEL_MM
-    z: Points = (ROWS / 2 - 0.5 - np.arange(ROWS)) * PIXEL_MM
-    return x, z
+    x, z = ((count / 2 - 0.5 - np.arange(count, dtype=np.float64)) * PIXEL_MM for count in (COLUMNS, ROWS))
+    return np.asarray(x, dtype=np.float64), np.asarray(z, dtype=np.float64)
 
 
 def place(head: Head, frame: Frame) -> Affine | None:
