@@ -27,6 +27,7 @@ from refbench.metrics.recognizers.base import Recognizer
 from refbench.plugin import Plugin
 
 Made = TypeVar("Made")
+Trained = TypeVar("Trained", bound=Plugin)
 
 FORMATS = {".npz", ".safetensors", ".json"}
 """What a model is kept in."""
@@ -142,6 +143,15 @@ def found(problem: Callable[[], str]) -> str:
     """What is wrong according to a check, or what was raised on the way there."""
     attempt = Attempt.at(problem)
     return attempt.problem or attempt.made or ""
+
+
+def lasting(plugin: Trained, steps: int) -> Trained:
+    """A copy that trains for so many steps, whatever the clock says; the same if it does not count steps."""
+    fields = type(plugin).model_fields
+    if "steps" not in fields:
+        return plugin
+    clock = {"budget_minutes": None} if "budget_minutes" in fields else {}
+    return plugin.model_copy(update={"steps": steps, **clock})
 
 
 def other_formats(folder: Path) -> str:

@@ -18,7 +18,7 @@ import numpy as np
 
 from refbench.attackers.base import Attacker, Reconstructor, TrainingContext
 from refbench.jobs.task import check_images
-from refbench.testing import Attempt, Check, found, other_formats
+from refbench.testing import Attempt, Check, found, lasting, other_formats
 from refbench.testing_cohort import PLANES, Hide, average_faces, toy_cohort
 from refbench.types import Images, ReleasedSlices, SlicePairs
 
@@ -63,7 +63,7 @@ def check_attacker(attacker: Attacker) -> Iterator[Check]:
     Yields:
         one check per rule, as soon as it is known. When the first fails the others are not tried.
     """
-    brief, judged = _lasting(attacker, BRIEF), _judged(attacker)
+    brief, judged = lasting(attacker, BRIEF), _judged(attacker)
     given = _Cohort.of("blur")
     first = Attempt.at(lambda: _Trained.on(brief, given))
     yield Check(RUNS, first.problem)
@@ -95,16 +95,7 @@ def shortening(attacker: Attacker) -> str:
 
 def _judged(attacker: Attacker) -> Attacker:
     """As it is where it names its own steps; else a copy that trains for `STEPS` steps, if it counts them at all."""
-    return attacker if getattr(attacker, "steps", None) else _lasting(attacker, STEPS)
-
-
-def _lasting(attacker: Attacker, steps: int) -> Attacker:
-    """A copy that trains for so many steps, whatever the clock says; the same if it does not count steps."""
-    fields = type(attacker).model_fields
-    if "steps" not in fields:
-        return attacker
-    clock = {"budget_minutes": None} if "budget_minutes" in fields else {}
-    return attacker.model_copy(update={"steps": steps, **clock})
+    return attacker if getattr(attacker, "steps", None) else lasting(attacker, STEPS)
 
 
 def _told(attacker: Attacker) -> bool:

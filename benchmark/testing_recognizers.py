@@ -1,4 +1,7 @@
-"""Does a recognizer keep its contract? It is taught toy faces, a few times, and shown others."""
+"""Does a recognizer keep its contract? It is taught toy faces, a few times, and shown others.
+
+One that has a parameter `steps` trains for `BRIEF` steps: it is judged by how it behaves, not by what it learns.
+"""
 
 from __future__ import annotations
 
@@ -14,10 +17,12 @@ from numpy.typing import NDArray
 
 from refbench.metrics.recognizers.base import Faces, Matcher, Recognizer, Relief, Similarities
 from refbench.metrics.recognizers.grid import COLUMNS, ROWS
-from refbench.testing import Attempt, Check, found, other_formats
+from refbench.testing import Attempt, Check, found, lasting, other_formats
 
 TRAIN, TEST = (8, 1), (4, 2)
 """People, and the seed they are made from."""
+
+BRIEF = 20
 
 BUMPS_MM, LOOK_MM, SMOOTH = 4.0, 0.3, 7.0
 """Standard deviations of what is a person's own and of what differs between two looks, mm; and how smooth both are."""
@@ -42,7 +47,7 @@ def check_recognizer(recognizer: Recognizer) -> Iterator[Check]:
     Yields:
         one check per rule, as soon as it is known. When the first fails the others are not tried.
     """
-    given = deepcopy(_people())
+    recognizer, given = lasting(recognizer, BRIEF), deepcopy(_people())
     first = Attempt.at(lambda: _Taught.on(recognizer, given))
     problem = first.problem or found(lambda: _no_similarities(first.made))
     yield Check(RUNS, problem)
@@ -62,9 +67,12 @@ def check_recognizer(recognizer: Recognizer) -> Iterator[Check]:
 def recognised(recognizer: Recognizer) -> str:
     """How many toy people it knows again, in one sentence: no rule, since what they lack may be what it looks at."""
     people = _people()
-    similar = _Taught.on(recognizer, people).similarities[people.probes.placed][:, people.gallery.placed]
+    similar = _Taught.on(lasting(recognizer, BRIEF), people).similarities[people.probes.placed][
+        :, people.gallery.placed
+    ]
     known = int((np.nan_to_num(similar, nan=-np.inf).argmax(axis=1) == np.arange(len(similar))).sum())
-    return f"Of {len(similar)} toy people it knows {known} by another look at them"
+    brief = f", after {BRIEF} steps" if "steps" in type(recognizer).model_fields else ""
+    return f"Of {len(similar)} toy people it knows {known} by another look at them{brief}"
 
 
 @dataclass(frozen=True)
