@@ -24,14 +24,13 @@ class HeadJobs:
     Attributes:
         look: finds the probes' faces; None where no recognizer is asked.
         identify: one job per recognizer of the suite. measures: one per head metric.
-        probes: whose faces are looked for, in the order of `look`. measured: whose heads are measured, in order.
+        probes: whose faces are looked for, and whose heads are measured, in order.
     """
 
     look: Job | None
     identify: tuple[Job, ...]
     measures: tuple[Job, ...]
     probes: tuple[PlannedScan, ...]
-    measured: tuple[PlannedScan, ...]
 
     def shards(self) -> list[list[Job]]:
         """Independent of each other; the jobs of one in the order in which they can be run."""
@@ -132,17 +131,16 @@ class FacePlanner:
     def _jobs(self, number: int, tested: Sequence[PlannedScan], name: str, made: Mapping[str, Any]) -> HeadJobs:
         look: Job | None = None
         identify: tuple[Job, ...] = ()
-        probes: tuple[PlannedScan, ...] = ()
+        shown = {item.head.key for item in self.gallery}
+        probes = tuple(item for item in tested if self.moved(item) or item.head.key not in shown)
         if self.frame and self.gallery:
-            shown = {item.head.key for item in self.gallery}
-            probes = tuple(item for item in tested if self.moved(item) or item.head.key not in shown)
             look = self._look(name, [_view(item, number, moved=self.moved(item)) for item in probes], made)
             identify = tuple(
                 self._identify(chosen, trained, look, name)
                 for chosen, trained in zip(self.suite.recognizers, self.recognizers, strict=True)
             )
-        measures = tuple(self._measure(chosen, number, tested, name, made) for chosen in self.suite.head_metrics)
-        return HeadJobs(look, identify, measures, probes, tuple(tested))
+        measures = tuple(self._measure(chosen, number, probes, name, made) for chosen in self.suite.head_metrics)
+        return HeadJobs(look, identify, measures, probes)
 
     def _look(self, name: str, views: Sequence[Mapping[str, Any]], made: Mapping[str, Any]) -> Job:
         assert self.frame
@@ -158,10 +156,10 @@ class FacePlanner:
         return job_of("identify", f"{name} by {chosen.label}", inputs, recognizer=self._identity(chosen))
 
     def _measure(
-        self, chosen: Chosen, number: int, tested: Sequence[PlannedScan], name: str, made: Mapping[str, Any]
+        self, chosen: Chosen, number: int, probes: Sequence[PlannedScan], name: str, made: Mapping[str, Any]
     ) -> Job:
         views = []
-        for item in tested:
+        for item in probes:
             found = {"skin": item.skin, "brain": item.brain, "registration": item.register}
             views.append({**_view(item, number), **{what: job.key for what, job in found.items() if job}})
         return self._of_heads("measure", f"{chosen.label} {name}", views, made, metric=self._identity(chosen))

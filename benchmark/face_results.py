@@ -40,7 +40,7 @@ def head_table(plan: Plan, conditions: Sequence[Condition], store: Store, done: 
     """Every figure of every head; `conditions` are in the order of `Plan.heads`."""
     tables = []
     for condition, heads in zip(conditions, plan.heads(), strict=True):
-        people = _people(heads.measured)
+        people = _people(heads.probes)
         for metric, job in zip(plan.suite.head_metrics, heads.measures, strict=True):
             for figure, values in _figures(job.key, store, done):
                 value = np.array(values, dtype=np.float64)  # None becomes NaN

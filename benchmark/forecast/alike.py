@@ -102,7 +102,7 @@ def _of_faces(plan: Plan, data: str) -> Iterator[Item]:
             yield Item(heads.look.key, look, len(heads.probes))
         for groups, jobs in ((identify, heads.identify), (measures, heads.measures)):
             for group, job in zip(groups, jobs, strict=False):  # of nobody in the gallery nobody asks
-                yield Item(job.key, group, len(heads.measured))
+                yield Item(job.key, group, len(heads.probes))
 
 
 def _of_anonymizer(kind: str, chosen: Chosen, data: str) -> Group:
