@@ -15,6 +15,7 @@ from refbench.leaderboard import View, default_view
 from refbench.plots import pictures, scores
 from refbench.plots.curves import draw_curves
 from refbench.plots.identification import People, draw_cost, draw_recognition, utilities
+from refbench.plots.renders import draw_renders
 from refbench.plots.series import Attack, strongest_attacks, sweeps
 from refbench.plots.style import save, style
 from refbench.plots.utility import UTILITY_REGION, draw_utility
@@ -151,7 +152,10 @@ def _pictures(
         typical = pictures.typical_scans(scans)
         draw = partial(pictures.draw_typical, album, attack, typical, by, real)
         yield Drawing(_file("typical", number, attack), draw)
-        for rank, scan in pictures.ranked_scans(scans).items():
+        ranked = pictures.ranked_scans(scans)
+        if not real:  # a slice is a slice, but these are portraits
+            yield Drawing(_file("heads", number, attack), partial(draw_renders, album, attack, ranked["median"], by))
+        for rank, scan in ranked.items():
             draw_all = partial(pictures.draw_slices, album, attack, rank, scan, by, real)
             yield Drawing(f"{_file('slices', number, attack)}_{rank}", draw_all)
 

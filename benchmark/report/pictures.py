@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from refbench.plots.pictures import ROWS, Album, Scan, ranked_scans
+from refbench.plots.renders import rendered
 from refbench.plots.series import Attack
 from refbench.report.page import data_url
 from refbench.types import Images
@@ -53,6 +54,12 @@ def strips(album: Album, attack: Attack, region: str, metrics: Sequence[str]) ->
             if images is not None:
                 found.append(Strip(metric, rank, scan, _pictures(images)))
     return found
+
+
+def renders(album: Album, attack: Attack, region: str, metric: str) -> tuple[Picture, ...]:
+    """The median person's head in its three states, from the front and from the side, if the store still holds it."""
+    middle = ranked_scans(album.scans(attack, region, metric))["median"]
+    return tuple(Picture(f"{state}, {view}", _webp(image)) for view, state, image in rendered(album, attack, middle))
 
 
 def _pictures(images: dict[str, Images]) -> tuple[Picture, ...]:

@@ -20,7 +20,7 @@ from refbench.report.failures import failed_jobs, troubled_scans
 from refbench.report.figures import page_figures
 from refbench.report.page import asset, render_page
 from refbench.report.people import people_data
-from refbench.report.pictures import DIFFERENCE_WHITE, Strip, strips
+from refbench.report.pictures import DIFFERENCE_WHITE, Picture, Strip, renders, strips
 from refbench.report.recognition import recognition
 from refbench.report.verdict import verdict
 from refbench.report.volumes import Volumes, phantom_volumes
@@ -100,6 +100,7 @@ def _scored(run: Run, store: Store | None, *, real: bool, faces: bool) -> dict[s
         "figures": [figure for figure in figures if figure not in traces.values()],
         "traces": traces,
         "strips": images.strips,
+        "renders": images.renders,
         "volumes": images.volumes,
     }
 
@@ -118,14 +119,15 @@ def _tables(run: Run) -> tuple[list[View], list[Leaderboard], list[Differences]]
 
 @dataclass(frozen=True)
 class _Images:
-    """Pictures by anonymizer, with the name of the attack, and the volumes of one phantom."""
+    """Pictures by anonymizer, with the name of the attack; renders and volumes of phantoms."""
 
     strips: dict[str, tuple[str, list[Strip]]] = field(default_factory=dict)
+    renders: dict[str, tuple[Picture, ...]] = field(default_factory=dict)
     volumes: Volumes | None = None
 
     @classmethod
     def of(cls, run: Run, store: Store, view: View, board: Leaderboard, *, real: bool) -> _Images:
-        """All that the store still holds; volumes of phantoms only."""
+        """All that the store still holds; renders and volumes of phantoms only."""
         album, names = Album.open(run, store), attack_names(board)
         attacks = strongest_attacks(run, view.region, view.by)
         metrics = board.metrics[:PICTURED_METRICS]
@@ -138,4 +140,5 @@ class _Images:
             return cls(drawn)
         first = next((attack for attack in attacks if attack.anonymizer == board.rows["anonymizer"][0]), attacks[0])
         middle = ranked_scans(album.scans(first, view.region, view.by))["median"]
-        return cls(drawn, phantom_volumes(store, album.keys, middle.who, list(details_ids(board)), attacks))
+        heads = {attack.anonymizer: renders(album, attack, view.region, view.by) for attack in attacks}
+        return cls(drawn, heads, phantom_volumes(store, album.keys, middle.who, list(details_ids(board)), attacks))
