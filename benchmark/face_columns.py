@@ -65,11 +65,12 @@ class FaceFigures:
         for condition, whose in (("anonymized", (NO_ATTACK, 0)), ("reconstructed", (attacker, seed))):
             if self.recognized:
                 found = _of(self.recognized, anonymizer, *whose, condition)
-                row |= _flat(f"{condition}_{RANK1}", found.rank1 if found else None)
+                row |= (found.rank1 if found else UNDEFINED).columns(f"{condition}_{RANK1}")
                 row[f"{condition}_recognizer"] = found.recognizer if found else ""
             measured = _of(self.measured, anonymizer, *whose, condition) or {}
             for metric, figure in self.figures:
-                row |= _flat(head_column(condition, metric, figure), measured.get((metric, figure)))
+                own = measured.get((metric, figure), UNDEFINED)
+                row |= own.columns(head_column(condition, metric, figure))
         return row
 
 
@@ -166,8 +167,3 @@ def _of(figures: Mapping[Condition, Any], anonymizer: str, attacker: str, seed: 
     if found is None and attacker.partition("(")[0] == BASELINE:
         return figures.get((anonymizer, NO_ATTACK, 0, "anonymized"))
     return found
-
-
-def _flat(name: str, figure: Estimate | None) -> dict[str, float]:
-    own = figure or UNDEFINED
-    return {name: own.value, f"{name}_low": own.low, f"{name}_high": own.high}

@@ -46,7 +46,7 @@ def identification_figures(table: pd.DataFrame) -> pd.DataFrame:
         Columns: those of `SERIES`, probes, people, gallery, chance, moved and placed (shares of probes), then each of
         `FIGURES` with `_low` and `_high`.
     """
-    rows = [_about(trial) | _flat({**rank_figures(trial), **pair_figures(trial)}) for trial in trials(table)]
+    rows = [_about(trial) | _columns({**rank_figures(trial), **pair_figures(trial)}) for trial in trials(table)]
     ends = [f"{figure}{end}" for figure in FIGURES for end in ("", "_low", "_high")]
     about = ["probes", "people", "gallery", "chance", "moved", "placed"]
     return pd.DataFrame(rows, columns=[*SERIES, *about, *ends])
@@ -183,9 +183,5 @@ def _about(trial: Trial) -> dict[str, object]:
     }
 
 
-def _flat(figures: dict[str, Estimate]) -> dict[str, float]:
-    return {
-        f"{name}{end}": value
-        for name, own in figures.items()
-        for end, value in (("", own.value), ("_low", own.low), ("_high", own.high))
-    }
+def _columns(figures: dict[str, Estimate]) -> dict[str, float]:
+    return {column: value for name, own in figures.items() for column, value in own.columns(name).items()}

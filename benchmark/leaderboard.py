@@ -281,7 +281,7 @@ def _over_seeds(
         if len(numbers) > 1:
             values = wide.iloc[:, numbers].to_numpy(dtype=np.float64)
             drawn = estimate(mean(values), resampled_over_seeds(values, weights, seed_weights(len(numbers))))
-            found[attack] = {"over_seeds": drawn.value, "over_seeds_low": drawn.low, "over_seeds_high": drawn.high}
+            found[attack] = drawn.columns("over_seeds")
     return found
 
 

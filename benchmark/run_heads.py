@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,15 +13,14 @@ import numpy as np
 from refbench.datasets.base import scan_name
 from refbench.errors import RefbenchError
 from refbench.jobs.anonymize import load_anonymized
+from refbench.jobs.candidates import stacked_from
 from refbench.jobs.task import load_head
 from refbench.leaderboard import default_view
 from refbench.plots.series import Attack, strongest_attacks
 from refbench.registry import closest
 from refbench.results import Run
-from refbench.run_jobs import job_keys, shows_real_people
-from refbench.slice_storage import decode
+from refbench.run_jobs import CellImages, job_keys, shows_real_people
 from refbench.slicing import SliceOptions
-from refbench.stacking import stacked
 from refbench.store import Store, write_bytes
 from refbench.types import Head
 
@@ -45,28 +43,15 @@ def heads_of(store: Store, keys: Mapping[str, str], attack: Attack, who: str) ->
         attack: the cell.
         who: the scan, as the labels of jobs call it.
     """
-    name = f"reconstruct {attack.anonymizer} × {attack.attacker}"
-    sliced = keys.get(f"slice {who} {attack.anonymizer}", "")
-    made = keys.get(f"{name} seed {attack.seed}") or keys.get(name, "")
-    cut = store.identity(sliced) if sliced else {}
-    wanted = (sliced, made, cut.get("head", ""), cut.get("anonymized", ""))
-    if not all(key and store.has(key) for key in wanted):
+    found = CellImages.find(store, keys, who, attack.anonymizer, attack.attacker, attack.seed)
+    cut = store.identity(found.slices) if found else {}
+    if found is None or not all(store.has(cut[job]) for job in ("head", "anonymized")):
         return None
     original = load_head(store.folder(cut["head"]))
     released = load_anonymized(original, store.folder(cut["anonymized"])).head
-    slices = store.folder(sliced)
-    geometry = json.loads((slices / "geometry.json").read_text())
-    given, count = decode(np.load(slices / "anonymized.npy")), geometry["count"]
-    start = _place(store, made, sliced, count)
-    images = np.load(store.folder(made) / "reconstructed.npy", mmap_mode="r")[start : start + count]
     options = SliceOptions.model_validate(cut["options"])
-    return Heads(original, released, stacked(released, given, np.array(images), geometry["white"], options))
-
-
-def _place(store: Store, made: str, sliced: str, count: int) -> int:
-    """Where the images of one scan begin among those of all test scans, which have `count` each."""
-    tested: list[str] = store.identity(made)["test"]
-    return tested.index(sliced) * count
+    made = found.reconstructed(options.count)
+    return Heads(original, released, stacked_from(found.folder, released, made, options))
 
 
 def write_heads(run: Run, store: Store, out: Path, *, attacker: str | None = None, faces: bool = False) -> int:

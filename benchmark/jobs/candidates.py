@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -43,7 +44,8 @@ def candidates(task: Task) -> Iterator[Candidate]:
             continue
         released = load_anonymized(original, task.inputs[view["released"]]).head
         if made is not None:
-            released = _stacked(task, view["slice"], released, made[view["slice"]])
+            options = SliceOptions.model_validate(task.identity["slices"])
+            released = stacked_from(task.inputs[view["slice"]], released, np.asarray(made[view["slice"]]), options)
         yield Candidate(view, original, released)
 
 
@@ -58,8 +60,7 @@ def _reconstructed(task: Task) -> dict[str, Images] | None:
     return {key: images[end - count : end] for key, count, end in zip(tested, counts, ends, strict=True)}
 
 
-def _stacked(task: Task, slices: str, released: Head, made: Images) -> Head:
-    folder = task.inputs[slices]
-    white = json.loads((folder / "geometry.json").read_text())["white"]
-    given = decode(np.load(folder / "anonymized.npy"))
-    return stacked(released, given, np.asarray(made), white, SliceOptions.model_validate(task.identity["slices"]))
+def stacked_from(slices: Path, released: Head, made: Images, options: SliceOptions) -> Head:
+    """The released head with what an attacker made of its slices, whose job left them in the folder `slices`."""
+    white = json.loads((slices / "geometry.json").read_text())["white"]
+    return stacked(released, decode(np.load(slices / "anonymized.npy")), made, white, options)

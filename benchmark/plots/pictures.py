@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -13,7 +12,7 @@ from refbench.datasets.base import scan_name
 from refbench.plots.series import Attack, select
 from refbench.plots.style import new_figure
 from refbench.results import Run
-from refbench.run_jobs import WARNING, job_keys
+from refbench.run_jobs import WARNING, CellImages, job_keys
 from refbench.slice_storage import decode
 from refbench.store import Store
 from refbench.types import Images
@@ -61,17 +60,11 @@ class Album:
 
     def images(self, attack: Attack, scan: Scan) -> dict[str, Images] | None:
         """Original, released and reconstructed slices [count, h, w]; None where the store has them no more."""
-        slices = self.keys.get(f"slice {scan.who} {attack.anonymizer}", "")
-        name = f"reconstruct {attack.anonymizer} × {attack.attacker}"
-        done = self.keys.get(f"{name} seed {attack.seed}") or self.keys.get(name, "")
-        if not (slices and done and self.store.has(slices) and self.store.has(done)):
+        found = CellImages.find(self.store, self.keys, scan.who, attack.anonymizer, attack.attacker, attack.seed)
+        if found is None:
             return None
-        tested = json.loads((self.store.folder(done) / "job.json").read_text())["test"]
-        folder = self.store.folder(slices)
-        original, released = (decode(np.load(folder / f"{name}.npy")) for name in ("original", "anonymized"))
-        whole = np.load(self.store.folder(done) / "reconstructed.npy", mmap_mode="r")
-        start = tested.index(slices) * len(original)
-        return dict(zip(ROWS, (original, released, np.array(whole[start : start + len(original)])), strict=True))
+        original, released = (decode(np.load(found.folder / f"{name}.npy")) for name in ("original", "anonymized"))
+        return dict(zip(ROWS, (original, released, found.reconstructed(len(original))), strict=True))
 
     def scans(self, attack: Attack, region: str, metric: str) -> list[Scan]:
         """Test scans, worst reconstruction first."""

@@ -12,7 +12,7 @@ from refbench.metrics.recognizers import dlib_models
 from refbench.metrics.recognizers.alignment import rigid, rotation
 from refbench.metrics.recognizers.base import Relief
 from refbench.metrics.recognizers.render import Picture, shaded
-from refbench.metrics.recognizers.skin import FrontSkin, find_skin
+from refbench.metrics.recognizers.skin import FrontSkin, find_skin, first_met
 from refbench.metrics.recognizers.smoothing import smoothed
 
 TILTS_DEG = (0.0, -10.0, 10.0)
@@ -90,11 +90,7 @@ def _relief(skin: FrontSkin, tilt_deg: float) -> Relief:
     sampling = np.linalg.inv(skin.affine) @ tilted @ sampling
     shape = (round(DEPTH_MM / STEP_MM), round(HEIGHT_MM / PIXEL_MM), round(WIDTH_MM / PIXEL_MM))
     rays = ndimage.affine_transform(skin.field, sampling[:3, :3], sampling[:3, 3], shape, order=1)
-    solid = rays >= 1
-    first = solid.argmax(axis=0)
-    row, column = np.nonzero(solid.any(axis=0) & (first > 0))
-    behind = first[row, column]
-    outer, inner = rays[behind - 1, row, column], rays[behind, row, column]
+    row, column, depth = first_met(rays)
     relief = np.full(shape[1:], np.nan, np.float32)
-    relief[row, column] = -STEP_MM * (behind - 1 + (1 - outer) / (inner - outer))
+    relief[row, column] = -STEP_MM * depth
     return relief

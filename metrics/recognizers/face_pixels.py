@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from refbench.metrics.recognizers.base import Relief
 from refbench.metrics.recognizers.frame import pixel_places
 from refbench.metrics.recognizers.grid import COLUMNS, PIXEL_MM, ROWS
+from refbench.metrics.recognizers.smoothing import smoothed
 
 Depths = NDArray[np.float64]
 
@@ -31,7 +32,7 @@ FACE_PIXELS = _SHAPE[0] * _SHAPE[1]
 
 def face_depths(relief: Relief) -> Depths:
     """The smoothed depths of faces: float64 [n, FACE_PIXELS], mm; NaN where most of the surroundings have none."""
-    return _smoothed(relief)[:, _ROWS, _COLUMNS].reshape(len(relief), FACE_PIXELS)
+    return _smooth(relief)[:, _ROWS, _COLUMNS].reshape(len(relief), FACE_PIXELS)
 
 
 def small_motions(relief: Relief) -> NDArray[np.float64]:
@@ -39,7 +40,7 @@ def small_motions(relief: Relief) -> NDArray[np.float64]:
 
     By a mm to the front, to the right and up, and by 1 mm in `TURN_MM` around each axis. NaN beside the face.
     """
-    depth = _smoothed(relief)
+    depth = _smooth(relief)
     up, right = (-np.gradient(depth, PIXEL_MM, axis=axis) for axis in (1, 2))
     across, upwards = pixel_places()
     x, y, z = across / TURN_MM, depth / TURN_MM, upwards[:, None] / TURN_MM
@@ -52,13 +53,5 @@ def small_motions(relief: Relief) -> NDArray[np.float64]:
     return chosen
 
 
-def _smoothed(relief: Relief) -> Depths:
-    """Gaussian of what is there; NaN where less than half of it is."""
-    from scipy import ndimage
-
-    known = np.isfinite(relief)
-    sigma = (0, SMOOTHING_MM / PIXEL_MM, SMOOTHING_MM / PIXEL_MM)
-    weight = ndimage.gaussian_filter(known.astype(np.float64), sigma)
-    total = ndimage.gaussian_filter(np.where(known, relief, 0.0).astype(np.float64), sigma)
-    smooth: Depths = np.where(known & (weight > 0.5), total / np.maximum(weight, 1e-6), np.nan)
-    return smooth
+def _smooth(relief: Relief) -> Depths:
+    return smoothed(relief, SMOOTHING_MM / PIXEL_MM, least=0.5)

@@ -71,21 +71,12 @@ def pixel_places() -> tuple[Points, Points]:
     return np.asarray(x, dtype=np.float64), np.asarray(z, dtype=np.float64)
 
 
-def place(head: Head, frame: Frame) -> Affine | None:
+def place_skin(skin: FrontSkin, frame: Frame) -> Affine | None:
     """Bring a head to the mean face, by its skin alone.
 
     Returns:
         float64 (4, 4), rigid, mm of the head to mm of the frame; None where nothing can be placed.
     """
-    try:
-        skin = find_skin(head)
-    except DataError:
-        return None
-    return place_skin(skin, frame)
-
-
-def place_skin(skin: FrontSkin, frame: Frame) -> Affine | None:
-    """As `place`, for a skin that has been found already."""
     placed = align(skin.points, *frame.surface)
     return placed.to_reference if placed is not None and placed.found >= FOUND_AT_LEAST else None
 

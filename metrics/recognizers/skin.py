@@ -139,12 +139,24 @@ def _darken_specks(field: Voxels, voxel_mm: NDArray[np.float64]) -> None:
 def _front_points(field: Voxels, affine: Affine, voxel_mm: NDArray[np.float64]) -> Points:
     """Where rays from the front meet the skin first, between two voxels; not where they start in the head."""
     stride = np.maximum(1, np.floor(POINT_MM / voxel_mm + 1e-3)).astype(int)
-    rays = field[:: stride[0], ::-1, :: stride[2]]
-    solid = rays >= 1
-    first = solid.argmax(axis=1)
-    x, z = np.nonzero(solid.any(axis=1) & (first > 0))
-    behind = first[x, z]
-    outer, inner = rays[x, behind - 1, z].astype(np.float64), rays[x, behind, z].astype(np.float64)
-    y = field.shape[1] - 1 - (behind - 1 + (1 - outer) / (inner - outer))
+    x, z, depth = first_met(field[:: stride[0], ::-1, :: stride[2]].transpose(1, 0, 2))
+    y = field.shape[1] - 1 - depth
     points: Points = np.stack([x * stride[0], y, z * stride[2]], axis=1) @ affine[:3, :3].T + affine[:3, 3]
     return points
+
+
+def first_met(rays: Voxels) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
+    """Where rays meet skin first, between two samples; those that start in it, or meet none, are left out.
+
+    Args:
+        rays: [samples, rows, columns] of `FrontSkin.field`, each from the front along its first axis.
+
+    Returns:
+        row, column, and how many samples from the first; [n] each.
+    """
+    solid = rays >= 1
+    first = solid.argmax(axis=0)
+    row, column = np.nonzero(solid.any(axis=0) & (first > 0))
+    behind = first[row, column]
+    outer, inner = (rays[at, row, column].astype(np.float64) for at in (behind - 1, behind))
+    return row, column, behind - 1 + (1 - outer) / (inner - outer)
