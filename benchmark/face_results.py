@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Container, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ import pandas as pd
 from refbench.face_tables import HEAD_COLUMNS, IDENTIFICATION_COLUMNS
 from refbench.plan import Plan
 from refbench.preparation import PlannedScan
+from refbench.records import Records
 from refbench.store import Store
 
 Condition = Mapping[str, Any]
@@ -46,6 +48,24 @@ def head_table(plan: Plan, conditions: Sequence[Condition], store: Store, done: 
                 value = np.array(values, dtype=np.float64)  # None becomes NaN
                 tables.append(people.assign(**condition, metric=metric.label, figure=figure, value=value))
     return _table(tables, HEAD_COLUMNS)
+
+
+def head_notes(plan: Plan, records: Records) -> list[str]:
+    """What is missing in both tables, and why: a recognizer that failed would else look like one that was not asked."""
+    lost: Counter[tuple[str, str, str]] = Counter()
+    asked: Counter[str] = Counter()
+    for heads in plan.heads():
+        for chosen, job in (
+            *zip(plan.suite.recognizers, heads.identify, strict=False),
+            *zip(plan.suite.head_metrics, heads.measures, strict=True),
+        ):
+            asked[chosen.label] += 1
+            if failure := records.failures.get(job.key):
+                lost[chosen.label, failure["status"], failure["error"]] += 1
+    return [
+        f"{label} has no figures for {count} of {asked[label]} conditions: {status}: {error}"
+        for (label, status, error), count in lost.items()
+    ]
 
 
 def _figures(key: str, store: Store, done: Container[str]) -> Iterator[tuple[str, list[float | None]]]:

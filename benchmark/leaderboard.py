@@ -141,7 +141,6 @@ def build_leaderboard(runs: Sequence[Run], view: View, faces: FaceFigures | None
         for cell in (attacks if view.attackers else [attacks[0], *best[anonymizer].values()])
     }
     figures, over_seeds = _all_figures(populations, shown, sites, view)
-    key = f"reconstructed_{RANK1}" if view.by == RANK1 else column("reconstructed", view.by, view.region, "all")
     rows = []
     for anonymizer, own in ranked.items():
         attacks = [
@@ -153,7 +152,7 @@ def build_leaderboard(runs: Sequence[Run], view: View, faces: FaceFigures | None
             if _training(cell) in shown
         ]
         facts = _facts(cells[cells["anonymizer"] == anonymizer], subjects[subjects["anonymizer"] == anonymizer])
-        strongest = attacks[0] | facts | {"score": attacks[0].get(key, np.nan)}
+        strongest = attacks[0] | facts | {"score": _score(attacks[0], view)}
         rows.append(strongest | {"others": attacks[1:]})
     table = _ranked(rows)
     tried = {cell["attacker"]: cell.get("attacker_params", "{}") for _, cell in cells.iterrows()}
@@ -319,6 +318,14 @@ def _facts(cells: pd.DataFrame, subjects: pd.DataFrame) -> dict[str, Any]:
         "scans": len(present),
         "missing": "; ".join(missing),
     }
+
+
+def _score(strongest: dict[str, Any], view: View) -> float:
+    """What an anonymizer is ranked by. Where the release is recognised more than what attacks make of it, it counts."""
+    if view.by != RANK1:
+        return float(strongest.get(column("reconstructed", view.by, view.region, "all"), np.nan))
+    attacked, released = (float(strongest[f"{condition}_{RANK1}"]) for condition in ("reconstructed", "anonymized"))
+    return max(attacked, released) if np.isfinite(released) else attacked
 
 
 def _ranked(rows: list[dict[str, Any]]) -> pd.DataFrame:

@@ -238,9 +238,11 @@ def has_trouble(board: Leaderboard) -> bool:
 def _captions(board: Leaderboard) -> list[str]:
     view = board.view
     tested = int(board.rows["subjects"].max())
-    by = "rank-1" if view.by == RANK1 else view.by
+    by = f"{view.by} of the strongest attack"
+    if view.by == RANK1:
+        by = "rank-1 of the strongest attack, or of the release where that is recognised more"
     return [
-        f"Region {view.region}, {tested} test subjects. Rank 1 hides best: by {by} of the strongest attack.",
+        f"Region {view.region}, {tested} test subjects. Rank 1 hides best: by {by}.",
         "released: what the anonymizer gives away; ↳ the strongest attack on it (`none`: no attack beats the release).",
         "–: undefined, since nothing was changed or the image is constant there.",
         *_heads(board),

@@ -14,6 +14,7 @@ from refbench.engines.base import Engine
 from refbench.engines.choose import make_engine
 from refbench.engines.options import HERE, EngineOptions
 from refbench.errors import StoreError
+from refbench.face_results import head_notes
 from refbench.forecast.estimate import outlook_of
 from refbench.lock_file import going_on, write_lock
 from refbench.plan import Plan, build_plan
@@ -187,5 +188,5 @@ def _about(plan: Plan, records: Records, engine: EngineOptions, started: float, 
         "training": suite.file.training.model_dump(mode="json"),
         "engine": {engine.name: engine.written()},
         "environment": environment(),
-        "notes": [*plan.notes, *batch_notes(trainings)],
+        "notes": [*plan.notes, *batch_notes(trainings), *head_notes(plan, records)],
     }

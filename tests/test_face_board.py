@@ -77,6 +77,16 @@ def test_rank1_ranks(run: Run) -> None:
     assert "by rank-1 of the strongest attack" in to_markdown(board)
 
 
+def test_a_release_that_is_recognised_more_than_what_attacks_make_of_it_ranks(run: Run) -> None:
+    lost = {"": 30, "none": math.nan, WEAK: math.nan, STRONG: math.nan}
+    hidden = made_up_faces(run, recognized=lost)
+    table, nobody = hidden.identification, made_up_faces(run, recognized=lost | {"": math.nan}).identification
+    veiled = HIDERS[1]
+    mixed = pd.concat([table[table["anonymizer"] != veiled], nobody[nobody["anonymizer"] == veiled]])
+    board = build_leaderboard([replace(hidden, identification=mixed)], View(by="rank1"))
+    assert board.rows.set_index("anonymizer")["rank"].dropna().to_dict() == {veiled: 1, "identity": 2}
+
+
 def test_what_no_attack_gives_back_is_the_release_where_it_was_not_looked_at(run: Run) -> None:
     looked_at = replace(run, identification=run.identification[run.identification["attacker"] != "none"])
     rows = build_leaderboard([looked_at], View(attackers=True)).rows

@@ -102,3 +102,5 @@ def test_a_recognizer_that_lacks_something_is_skipped_and_the_rest_goes_on(tmp_p
     assert not (workplace.run_folder() / "identification.parquet").exists()
     assert (workplace.run_folder() / "heads.parquet").exists()
     assert "smear" in done.stdout
+    notes = json.loads((workplace.run_folder() / "run.json").read_text())["notes"]
+    assert any("has no figures for 3 of 3 conditions: " in note and "a library" in note for note in notes)
