@@ -35,7 +35,7 @@ def draw_enough(run: Run, sweep: Sweep, region: str, metrics: Sequence[str], tru
         for name, recovered in _recovered(run, region, metrics).items()
     }
     figure = new_figure(9, 5.2, f"How much of {sweep.name} is enough: recovery, mean over people, 95 % interval")
-    panels = figure.subplots(1, len(found), squeeze=False, sharey=True)[0]
+    panels = figure.subplots(1, len(found), squeeze=False, sharex=True, sharey=True)[0]
     names = short_names(list(dict.fromkeys(run.cells["attacker"])))
     best = _strongest_first(list(found.values()))
     looks = dict(zip(best, zip(COLOURS, MARKERS, strict=False), strict=False))
@@ -53,14 +53,15 @@ def draw_enough(run: Run, sweep: Sweep, region: str, metrics: Sequence[str], tru
         _line(axes, strengths, [point.recovery for point in enough.points], "#000000", "o", "-", "strongest attack")
         axes.set_title(name)
         axes.set_xlabel(f"{sweep.parameter} of {sweep.name}")
-    _finish(figure, panels, len({label for one in found.values() for label in _attackers(one)}) - len(looks))
+    left_out = len({name for one in found.values() for point in one.points for name, _ in point.attacks}) - len(looks)
+    _finish(figure, panels, f"{left_out} weaker attackers are not drawn" if left_out else None)
     return figure
 
 
 def draw_learning_curves(
     run: Run, sweep: Sweep, region: str, metrics: Sequence[str], trusted: Trusted = everything
 ) -> Figure:
-    """Recovery against the share of the people, the steps or the minutes of an attacker; a star: it still rises."""
+    """Recovery against the share of the people, the steps or the minutes of an attacker."""
     title = f"What {sweep.name} learns with more: recovery, mean over people, 95 % interval"
     figure = new_figure(9, 5.0, title)
     found = _recovered(run, region, metrics)
@@ -77,7 +78,7 @@ def draw_learning_curves(
                 axes.plot(values[-1], recoveries[-1].value, "*", color=look[0], markersize=12, label="_rises")
         axes.set_title(name)
         axes.set_xlabel({"share": "share of the training people"}.get(sweep.parameter, sweep.parameter))
-    _finish(figure, panels, 0)
+    _finish(figure, panels, "star: it still rises at its end")
     return figure
 
 
@@ -90,10 +91,6 @@ def _recovered(run: Run, region: str, metrics: Sequence[str]) -> dict[str, Recov
     if people is not None and any(math.isfinite(people.value([training])) for training in people.trainings):
         found["rank-1"] = people
     return found
-
-
-def _attackers(enough: Enough) -> list[str]:
-    return [name for point in enough.points for name, _ in point.attacks]
 
 
 def _strongest_first(found: Sequence[Enough]) -> list[str]:
@@ -134,15 +131,14 @@ def _line(
         markersize=5,
         linewidth=2.4,
         capsize=2,
-        zorder=1.9,  # below the attacks: one of them lies on it
+        zorder=1.8,  # below the attacks: one of them lies on it
         label=name,
     )
 
 
-def _finish(figure: Figure, panels: Sequence[Axes], left_out: int) -> None:
+def _finish(figure: Figure, panels: Sequence[Axes], note: str | None) -> None:
     panels[0].set_ylabel("recovery: 0 the floor, 1 the original")
     low = min(axes.get_ylim()[0] for axes in panels)
     panels[0].set_ylim(max(low, LOWEST), 1.05)
-    more = f"{left_out} weaker attackers are not drawn" if left_out else None
     shown = {label: handle for axes in panels for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)}
-    figure.legend(shown.values(), shown.keys(), loc="outside lower center", ncols=2, title=more)
+    figure.legend(shown.values(), shown.keys(), loc="outside lower center", ncols=2, title=note)
