@@ -136,7 +136,7 @@ class Recovered(ABC):
     def of(self, trainings: Sequence[Training]) -> Recovery:
         """Of trainings of one attack by several seeds."""
         scale = self.scales[trainings[0][0]]
-        means = [self.value([training]) for training in trainings]
+        means = [value for training in trainings if np.isfinite(value := self.value([training]))] or [float("nan")]
         people = int(np.isfinite(self.values(trainings)).any(axis=1).sum())
         return Recovery(
             self.estimate(trainings),
@@ -148,14 +148,22 @@ class Recovered(ABC):
             base=scale.base,
         )
 
-    @property
+    @cached_property
     def trainings(self) -> list[Training]:
         """All there are."""
         return [_training(column) for column in self.table.columns]
 
     def values(self, trainings: Sequence[Training]) -> Floats:
         """Figures of people, float64 [people, trainings]."""
-        return self.table[list(trainings)].to_numpy(dtype=np.float64)
+        return self._figures[:, [self._column[training] for training in trainings]]
+
+    @cached_property
+    def _figures(self) -> Floats:
+        return self.table.to_numpy(dtype=np.float64)
+
+    @cached_property
+    def _column(self) -> dict[Training, int]:
+        return {training: number for number, training in enumerate(self.trainings)}
 
     @cached_property
     def weights(self) -> Floats:
