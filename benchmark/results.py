@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from refbench.attackers.base import Attacker
 from refbench.cohort import split_csv
 from refbench.errors import RefbenchError
 from refbench.face_results import head_table, identification_table
@@ -223,7 +224,8 @@ def _conditions(plan: Plan) -> Iterator[tuple[dict[str, Any], int, Sequence[Job]
         yield {**dataset, **hidden[number], **nobody}, number, jobs
     attackers = [_labelled("attacker", chosen) for chosen in plan.suite.attackers]
     for cell in plan.cells:
-        attack = {**attackers[cell.attacker], "seed": cell.seed, "condition": "reconstructed"}
+        named = {**attackers[cell.attack.attacker], "attacker": cell.attack.label(plan.suite)}
+        attack = {**named, "seed": cell.attack.seed, "condition": "reconstructed"}
         yield {**dataset, **hidden[cell.anonymizer], **attack}, cell.anonymizer, cell.scores
 
 
@@ -247,6 +249,7 @@ def cell_table(plan: Plan, records: Records) -> pd.DataFrame:
     """How every cell ended: the first of its jobs that did not end well decides."""
     hidden = [_plugin_columns("anonymizer", chosen) for chosen in plan.suite.anonymizers]
     attackers = [_plugin_columns("attacker", chosen) for chosen in plan.suite.attackers]
+    floors = [isinstance(chosen.plugin, Attacker) and chosen.plugin.floor for chosen in plan.suite.attackers]
     rows = []
     for cell in plan.cells:
         ends = [records.ended.get(job.key) for job in (cell.train, cell.reconstruct, *cell.scores)]
@@ -256,8 +259,12 @@ def cell_table(plan: Plan, records: Records) -> pd.DataFrame:
         rows.append(
             {
                 **hidden[cell.anonymizer],
-                **attackers[cell.attacker],
-                "seed": cell.seed,
+                **attackers[cell.attack.attacker],
+                "attacker": cell.attack.label(plan.suite),
+                "seed": cell.attack.seed,
+                "threat": cell.attack.threat,
+                "control": cell.attack.control,
+                "floor": floors[cell.attack.attacker],
                 "status": bad["status"],
                 "error": bad["error"],
                 "train_seconds": trained.get("seconds"),

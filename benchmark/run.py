@@ -94,7 +94,7 @@ def execute(
         waiting, jobs = resume.waiting(plan, store), list(plan.jobs())
         there = frozenset(store.keys()).union(store.dropped_keys()) - waiting
         cached = sum(job.key in there for job in jobs)
-        progress.planned(suite, len(jobs), cached)
+        progress.planned(suite, len(plan.cells), len(jobs), cached)
         if waiting:
             if not store.writable:
                 raise StoreError(
