@@ -12,16 +12,11 @@ from functools import cached_property
 from typing import Literal
 
 from refbench.attackers.base import Attacker
+from refbench.labels import CONTROLS, NOTHING_HIDDEN
 from refbench.suite import Chosen, Suite
 
 Threat = Literal["informed", "ignorant", "transfer", "composition"]
 Control = Literal["", "shuffled", "crossed"]
-
-NOTHING_HIDDEN = "identity"
-"""The anonymizer whose releases are the originals."""
-
-NOBODY_LEFT = "constant"
-"""The anonymizer whose releases are all the same."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +87,7 @@ class Attacks:
     @cached_property
     def subjects(self) -> tuple[int, ...]:
         """Numbers of the anonymizers that are no controls."""
-        return tuple(number for number, one in enumerate(self.suite.anonymizers) if not is_control(one))
+        return tuple(number for number, one in enumerate(self.suite.anonymizers) if not control_of(one))
 
     @cached_property
     def _learning(self) -> tuple[int, ...]:
@@ -123,6 +118,6 @@ class Attacks:
                 yield self._number[pair[1 - pair.index(label)]]
 
 
-def is_control(anonymizer: Chosen) -> bool:
-    """Whether an anonymizer is there to check the attackers, and hides nobody for real."""
-    return anonymizer.name in (NOTHING_HIDDEN, NOBODY_LEFT)
+def control_of(anonymizer: Chosen) -> str:
+    """The control that an anonymizer is, which checks the attackers and hides nobody for real; empty if it is none."""
+    return anonymizer.name if anonymizer.name in CONTROLS else ""

@@ -26,8 +26,7 @@ import numpy as np
 import pandas as pd
 
 from refbench.errors import PluginError, RefbenchError
-from refbench.face_columns import NOTHING_HIDDEN
-from refbench.labels import plugin_name
+from refbench.labels import NOTHING_HIDDEN, plugin_name
 from refbench.metrics.base import Metric
 from refbench.registry import Registry
 from refbench.results import NO_ATTACK
@@ -166,9 +165,7 @@ class RecoveredScores(Recovered):
 
     def resampled(self, trainings: Sequence[Training], number: int = 0) -> Floats:
         """Mean over people and seeds in each resample."""
-        return resampled_over_seeds(
-            self.values(trainings), self.weights, seed_weights(len(trainings), seed=number)
-        )
+        return resampled_over_seeds(self.values(trainings), self.weights, seed_weights(len(trainings), seed=number))
 
 
 def recovered_scores(scores: pd.DataFrame, cells: pd.DataFrame, region: str, metric: str) -> RecoveredScores:

@@ -25,6 +25,7 @@ import numpy as np
 import pandas as pd
 
 from refbench.attackers.base import Attacker
+from refbench.attacks import control_of
 from refbench.cohort import split_csv
 from refbench.errors import RefbenchError
 from refbench.face_results import head_table, identification_table
@@ -262,8 +263,9 @@ def cell_table(plan: Plan, records: Records) -> pd.DataFrame:
                 **attackers[cell.attack.attacker],
                 "attacker": cell.attack.label(plan.suite),
                 "seed": cell.attack.seed,
+                "learner": attackers[cell.attack.attacker]["attacker"],
                 "threat": cell.attack.threat,
-                "control": cell.attack.control,
+                "control": cell.attack.control or control_of(plan.suite.anonymizers[cell.anonymizer]),
                 "floor": floors[cell.attack.attacker],
                 "status": bad["status"],
                 "error": bad["error"],

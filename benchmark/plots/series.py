@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from refbench.labels import plugin_name
 from refbench.results import Run
 from refbench.statistics import bootstrap_weights, interval, mean, per_subject
 
@@ -83,7 +84,7 @@ def sweeps(cells: pd.DataFrame, kind: str) -> list[Sweep]:
     found: dict[tuple[str, str, str], dict[float, str]] = {}
     for _, row in there.iterrows():
         label, params = str(row[kind]), json.loads(row[f"{kind}_params"])
-        name = label.partition("(")[0]
+        name = plugin_name(label)
         for parameter, value in params.items():
             if isinstance(value, (int, float)) and not isinstance(value, bool):
                 others = json.dumps({key: other for key, other in params.items() if key != parameter}, sort_keys=True)

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import pandas as pd
 
 from refbench.differences import Differences
+from refbench.labels import plugin_name
 from refbench.leaderboard import Leaderboard, read
 from refbench.plots.series import BASELINE
 from refbench.render import attack_names, interval_text, shown
@@ -99,7 +100,7 @@ def _idle(differences: Differences) -> list[str]:
     names = attack_names(differences.board)
     gained: dict[str, bool] = {}
     for one in differences.attacks:
-        untouched = one.more.attacker.partition("(")[0] == BASELINE
+        untouched = plugin_name(one.more.attacker) == BASELINE
         gains = one.overall.value > 0 or untouched or pd.isna(one.overall.value)
         gained[one.more.attacker] = gained.get(one.more.attacker, False) or bool(gains)
     idle = [names[attacker] for attacker, gains in gained.items() if not gains]
