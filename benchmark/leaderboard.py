@@ -59,9 +59,10 @@ class Leaderboard:
 
     Attributes:
         rows: one row per anonymizer, or per anonymizer and attacker. Columns: rank (NaN: none), anonymizer, attacker,
-            `FACTS`, then for each `CONDITION_METRIC_REGION_SITE` (the site `all` is everybody) the mean over subjects, and `..._median`, `..._low`, `..._high`: the median, and the
-            95 % interval of the mean. Of several seeds a row is the strongest one; then `over_seeds`, `..._low` and
-            `..._high` are the mean over them by the metric that ranks, with an interval over seeds and subjects.
+            seed, `FACTS`, then for each `CONDITION_METRIC_REGION_SITE` (the site `all` is everybody) the mean over
+            subjects, and `..._median`, `..._low`, `..._high`: the median, and the 95 % interval of the mean. Of
+            several seeds a row is the strongest one; then `over_seeds`, `..._low` and `..._high` are the mean over them
+            by the metric that ranks, with an interval over seeds and subjects.
             Where faces were recognised also `strongest_by`: by what a row is its anonymizer's strongest attack; then
             an anonymizer has two rows if the attack after which most people are recognised is another one. For the
             columns of faces and heads see `FaceFigures`; for `recovery`, `untrusted` and `unranked`, `Verdicts`.

@@ -49,9 +49,8 @@ def to_json(board: Leaderboard) -> str:
 
 def to_markdown(board: Leaderboard) -> str:
     """A table for a README: released → attacked."""
-    headers, lines = _flat(board)
-    text = ["| " + " | ".join(headers) + " |", "|" + "---|" * len(headers)]
-    text += ["| " + " | ".join(line) + " |" for line in lines]
+    headers, rows = _flat(board)
+    text = [_markdown_line(headers), "|" + "---|" * len(headers), *map(_markdown_line, rows)]
     return "\n".join([*text, *_controls_markdown(board), "", *_captions(board)])
 
 
@@ -59,13 +58,12 @@ def _controls_markdown(board: Leaderboard) -> list[str]:
     found = lines(board.verdicts.trust)
     if not found:
         return []
-    heads = ["controls of", *(" ".join(head.split("\n")) for head in CONTROLS.values())]
-    return [
-        "",
-        "| " + " | ".join(heads) + " |",
-        "|" + "---|" * len(heads),
-        *(f"| {' | '.join(own)} |" for own in found),
-    ]
+    heads = ["controls of", *(" ".join(head.split()) for head in CONTROLS.values())]
+    return ["", _markdown_line(heads), "|" + "---|" * len(heads), *map(_markdown_line, found)]
+
+
+def _markdown_line(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
 
 
 def _flat(board: Leaderboard) -> tuple[list[str], list[list[str]]]:

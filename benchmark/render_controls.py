@@ -54,8 +54,9 @@ def control_captions(board: Leaderboard) -> list[str]:
         )
     reasons: dict[str, dict[str, None]] = {}
     for (_, attacker, _), why in trust.untrusted.items():
-        reasons.setdefault(why, {})[attacker] = None
-    captions += [f"Untrusted, and never ranked: {', '.join(who)}: {why}." for why, who in reasons.items()]
+        if attacker in board.tried:
+            reasons.setdefault(attacker, {}).update(dict.fromkeys(why))
+    captions += [f"Untrusted, and never ranked: {who}: {'; '.join(why)}." for who, why in reasons.items()]
     return captions
 
 
@@ -78,6 +79,8 @@ def recovery_text(value: float, low: float, high: float) -> str:
     """A recovery as printed everywhere: `58 % [56, 60]`."""
     if not math.isfinite(value):
         return "–"
+    if value < -1:
+        return "< -100 %"
     inside = f" [{_percent(low)}, {_percent(high)}]" if math.isfinite(low) else ""
     return f"{_percent(value)} %{inside}"
 
@@ -93,7 +96,7 @@ def _cell(checks: Sequence[Checked], learner: str, control: str) -> str:
 
 
 def _plain(value: Estimate) -> str:
-    return f"{_percent(value.value)} %"
+    return recovery_text(value.value, math.nan, math.nan)
 
 
 def _percent(share: float) -> str:

@@ -189,5 +189,10 @@ def _about(plan: Plan, records: Records, engine: EngineOptions, started: float, 
         "controls": suite.file.controls.model_dump(mode="json"),
         "engine": {engine.name: engine.written()},
         "environment": environment(),
-        "notes": [*plan.notes, *batch_notes(trainings), *head_notes(plan, records)],
+        "notes": [
+            *suite.file.controls.notes(),
+            *plan.notes,
+            *batch_notes(trainings),
+            *head_notes(plan, records),
+        ],
     }

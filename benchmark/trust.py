@@ -68,7 +68,7 @@ class Trust:
     """
 
     checks: tuple[Checked, ...] = ()
-    untrusted: Mapping[Training, str] = field(default_factory=dict)
+    untrusted: Mapping[Training, tuple[str, ...]] = field(default_factory=dict)
     unproven: frozenset[str] = frozenset()
 
     def trusts(self, anonymizer: str, attacker: str, seed: int) -> bool:
@@ -111,7 +111,7 @@ def trust_in(scores: pd.DataFrame, cells: pd.DataFrame, region: str, metric: str
     hiding = {name for name in cells["anonymizer"] if name not in CONTROLS}
     return Trust(
         checks,
-        {training: "; ".join(dict.fromkeys(why)) for training, why in reasons.items()},
+        {training: tuple(dict.fromkeys(why)) for training, why in reasons.items()},
         frozenset(hiding - tried),
     )
 

@@ -29,6 +29,18 @@ class ControlOptions(BaseModel):
     memory: bool = param(True, "whether reconstructions are copies of training people's faces")
     floors: bool = param(True, "the baselines none and mean_face, where the suite names neither")
 
+    def notes(self) -> list[str]:
+        """What the reader of a table must know of controls that are not there."""
+        off = [name for name, on in self if not on]
+        if not off:
+            return []
+        if len(off) < len(ControlOptions.model_fields):
+            return [f"Controls that are switched off: {', '.join(off)}."]
+        return [
+            "Controls are switched off: nothing here tells a face that is well hidden from a weak attack, or a strong "
+            "attack from a leak."
+        ]
+
 
 OFF = ControlOptions(identity=False, constant=False, shuffled=False, crossed=False, memory=False, floors=False)
 

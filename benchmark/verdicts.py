@@ -39,9 +39,10 @@ class Verdicts:
     people: Sequence[Recovered] = ()
 
     def columns(self, anonymizer: str, attacker: str, seed: int) -> dict[str, Any]:
-        """Of a row of a leaderboard: `recovery` and `recovery_rank1` (`_low`, `_high`, `_over`: the floor), `untrusted`.
+        """Of a row of a leaderboard: what it recovers, and why it must not be believed.
 
-        The last says why the row must not be believed; empty if it may.
+        `recovery` and `recovery_rank1`, each with `_low`, `_high` and `_over` (what the floor was); `untrusted`, empty
+        if it may be believed.
         """
         training = anonymizer, attacker, seed
         row: dict[str, Any] = {}
@@ -50,7 +51,7 @@ class Verdicts:
                 found = next((one for one in several if training in one.trainings), None)
                 row |= (found.estimate([training]) if found else UNDEFINED).columns(name)
                 row[f"{name}_over"] = found.scales[anonymizer].base if found else ""
-        return row | {"untrusted": self.trust.untrusted.get(training, "")}
+        return row | {"untrusted": "; ".join(self.trust.untrusted.get(training, ()))}
 
     def unranked(self, anonymizer: str, attacker: str, seed: int, missing: str, score: float) -> str:
         """Why an anonymizer has no rank, given its strongest attack; empty if it has one."""
@@ -94,9 +95,9 @@ def recovered_in_all(
 def trust_in_all(populations: Sequence[pd.DataFrame], cells: pd.DataFrame, region: str, metric: str) -> Trust:
     """What the controls say of several groups of people; whoever fails with one of them is not trusted."""
     trusts = [trust_in(one, cells, region, metric) for one in populations if _scored(one, region, metric)]
-    untrusted: dict[Training, str] = {}
+    untrusted: dict[Training, tuple[str, ...]] = {}
     for one in trusts:
-        untrusted |= {training: why for training, why in one.untrusted.items() if why != IDLE or len(trusts) == 1}
+        untrusted |= {training: why for training, why in one.untrusted.items() if why != (IDLE,) or len(trusts) == 1}
     unproven = frozenset[str]() if not trusts else frozenset.intersection(*(one.unproven for one in trusts))
     return Trust(tuple(check for one in trusts for check in one.checks), untrusted, unproven)
 
