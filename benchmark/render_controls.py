@@ -43,21 +43,25 @@ def lines(trust: Trust) -> list[list[str]]:
 
 
 def control_captions(board: Leaderboard) -> list[str]:
-    """What the controls say in words: who failed, and on whom nobody able was tried."""
+    """What the controls say in words."""
     trust = board.verdicts.trust
-    captions = []
-    if trust.checks:
-        failed = any(check.failed for check in trust.checks)
-        captions.append(
-            "Controls: what an attacker loses where nothing was hidden, and recovers where it cannot know the face."
-            + ("" if failed else " All passed.")
-        )
+    if not trust.checks:
+        return []
+    passed = "" if any(check.failed for check in trust.checks) else " All passed."
+    return [
+        "Controls: what an attacker loses where nothing was hidden, and recovers where it cannot know the face."
+        + passed,
+        *untrusted_captions(board),
+    ]
+
+
+def untrusted_captions(board: Leaderboard) -> list[str]:
+    """Attacks that must not be believed, and why."""
     reasons: dict[str, dict[str, None]] = {}
-    for (_, attacker, _), why in trust.untrusted.items():
+    for (_, attacker, _), why in board.verdicts.trust.untrusted.items():
         if attacker in board.tried:
             reasons.setdefault(attacker, {}).update(dict.fromkeys(why))
-    captions += [f"Untrusted, and never ranked: {who}: {'; '.join(why)}." for who, why in reasons.items()]
-    return captions
+    return [f"Untrusted, and never ranked: {who}: {'; '.join(why)}." for who, why in reasons.items()]
 
 
 def controls_json(trust: Trust) -> list[dict[str, Any]]:
