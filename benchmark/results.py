@@ -27,6 +27,7 @@ import pandas as pd
 from refbench.attackers.base import Attacker
 from refbench.attacks import control_of
 from refbench.cohort import split_csv
+from refbench.data_facts import data_facts
 from refbench.errors import RefbenchError
 from refbench.face_results import head_table, identification_table
 from refbench.face_tables import (
@@ -104,6 +105,7 @@ def write_results(plan: Plan, store: Store, records: Records, info: dict[str, An
     options = plan.suite.file.split.model_dump(mode="json", exclude={"csv"})
     split = plan.cohort.split
     info = info | {"split": {**options, "people": split.people(), "digest": split.digest}}
+    info["data"] = data_facts(plan, store, records.done)
     run = Run(folder, info, scores, cells, subjects, identification, heads)
     if not store.writable:
         return run
