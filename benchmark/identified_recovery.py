@@ -27,7 +27,7 @@ from refbench.metrics.identification.ranks import found_within
 from refbench.recovery import Recovered, Scale, Training, floor_trainings
 from refbench.results import NO_ATTACK
 from refbench.statistics import CONFIDENCE, Floats, mean, resampled_means, resampled_over_seeds, seed_weights
-from refbench.trials import trials
+from refbench.trials import SERIES, trials
 
 CHANCE, RELEASED = "chance", "released"
 
@@ -57,12 +57,13 @@ class RecoveredPeople(Recovered):
         attacked = resampled_over_seeds(self.values(trainings), self.weights, seed_weights(len(trainings), seed=number))
         floor, original = (self._drawn(end) for end in self._ends(trainings[0][0]))
         gap = original - floor
-        return np.divide(attacked - floor, gap, out=np.full_like(gap, np.nan), where=gap > 0)
+        ratio: Floats = np.divide(attacked - floor, gap, out=np.full_like(gap, np.nan), where=gap > 0)
+        return ratio
 
     def _ends(self, anonymizer: str) -> tuple[Floats, Floats]:
         """Floor and ceiling of those who have both."""
         floor = self.floors[anonymizer]
-        return floor, np.where(np.isfinite(floor), self.original.to_numpy(dtype=np.float64), np.nan)
+        return floor, np.where(np.isfinite(floor), np.asarray(self.original, dtype=np.float64), np.nan)
 
     def _drawn(self, values: Floats) -> Floats:
         return resampled_means(values[:, None], self.weights)[:, 0]
@@ -99,7 +100,7 @@ def recovered_people(identification: pd.DataFrame, cells: pd.DataFrame) -> Recov
         base = max(bases, key=lambda name: round(float(bases[name].mean()), 12))
         known = bases[base].notna() & original.notna()
         tested = hits[own].notna().any(axis=1)
-        floors[anonymizer] = bases[base].where(known & tested).to_numpy(dtype=np.float64)
+        floors[anonymizer] = np.asarray(bases[base].where(known & tested), dtype=np.float64)
         scales[anonymizer] = Scale(
             base=base,
             released=float(bases[RELEASED].mean()) if bases[RELEASED] is not chance else float("nan"),
@@ -109,9 +110,7 @@ def recovered_people(identification: pd.DataFrame, cells: pd.DataFrame) -> Recov
         )
         parts.append(hits[own].where(known, axis=0))
     table = pd.concat(parts, axis=1)
-    table.columns = pd.MultiIndex.from_tuples(
-        [condition[:3] for condition in table.columns], names=["anonymizer", "attacker", "seed"]
-    )
+    table.columns = pd.MultiIndex.from_tuples([condition[:3] for condition in attacked], names=SERIES[:3])
     return RecoveredPeople(table, scales, floors, original)
 
 

@@ -21,6 +21,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -52,6 +53,11 @@ Training = tuple[str, str, int]
 """Anonymizer, attacker, seed."""
 Trusted = Callable[[str, str, int], bool]
 """Whether a training (anonymizer, attacker, seed) counts."""
+
+
+def everything(anonymizer: str, attacker: str, seed: int) -> bool:
+    """Trusts every training."""
+    return True
 
 
 @dataclass(frozen=True)
@@ -144,7 +150,7 @@ class Recovered(ABC):
     @property
     def trainings(self) -> list[Training]:
         """All there are."""
-        return [(str(anonymizer), str(attacker), int(seed)) for anonymizer, attacker, seed in self.table.columns]
+        return [_training(column) for column in self.table.columns]
 
     def values(self, trainings: Sequence[Training]) -> Floats:
         """Figures of people, float64 [people, trainings]."""
@@ -172,8 +178,10 @@ def recovered_scores(scores: pd.DataFrame, cells: pd.DataFrame, region: str, met
     """Recovery of every training of a run by one metric in one region.
 
     Args:
-        scores, cells: tables of a run, see `refbench.results`; people of one population.
-        region, metric: as in the tables.
+        scores: table of a run, see `refbench.results`; of people who are told apart by their names.
+        cells: the same.
+        region: as in the table.
+        metric: as in the table.
 
     Raises:
         RefbenchError: there is no such score.
@@ -221,17 +229,32 @@ def attack_trainings(cells: pd.DataFrame) -> list[Training]:
     return [training for training in _trainings(cells[~controls]) if training not in floors]
 
 
+def counted_attacks(
+    recovered: Recovered, cells: pd.DataFrame, trusted: Trusted = everything
+) -> dict[str, dict[str, list[Training]]]:
+    """Attacks that have been scored and are trusted: by anonymizer and attacker, the trainings by its seeds."""
+    known = set(recovered.trainings)
+    found: dict[str, dict[str, list[Training]]] = {}
+    for training in attack_trainings(cells):
+        if training in known and trusted(*training):
+            found.setdefault(training[0], {}).setdefault(training[1], []).append(training)
+    return found
+
+
 def _trainings(cells: pd.DataFrame) -> list[Training]:
-    columns = (cells[name] for name in ("anonymizer", "attacker", "seed"))
-    return sorted((str(hidden), str(attacker), int(seed)) for hidden, attacker, seed in zip(*columns, strict=True))
+    return sorted(_training(row) for row in cells[["anonymizer", "attacker", "seed"]].itertuples(index=False))
+
+
+def _training(names: Sequence[Any]) -> Training:
+    return str(names[0]), str(names[1]), int(names[2])
 
 
 def _ceilings(wide: pd.DataFrame, metric: str) -> pd.Series[float]:
     """Of every person what the original scores."""
     own = pd.Series(np.nan, index=wide.index)
-    for hidden, attacker, seed in wide.columns:
-        if plugin_name(hidden) == NOTHING_HIDDEN and attacker == NO_ATTACK:
-            own = own.fillna(wide[(hidden, attacker, seed)])
+    for training in map(_training, wide.columns):
+        if plugin_name(training[0]) == NOTHING_HIDDEN and training[1] == NO_ATTACK:
+            own = own.fillna(wide[training])
     return own.fillna(_metric_ceiling(metric))
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -81,6 +83,29 @@ def made_up_run(
     run = Run(folder, usual | (info or {}), pd.concat(parts), pd.DataFrame(cells), pd.DataFrame(subjects))
     (folder / "suite.yaml").write_text("dataset: made_up\n")
     return run
+
+
+Scored = Mapping[tuple[str, str, int], Sequence[float]]
+"""Of anonymizer, attacker and seed the score of every person; without attacker that of the release."""
+
+
+def made_up_scores(values: Scored, slices: int = 1) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The tables of scores (by correlation, in `changed`) and of cells; parameters are those in the labels."""
+    scores, cells = [], []
+    for (hidden, attacker, seed), own in values.items():
+        about = {"anonymizer": hidden, "attacker": attacker, "seed": seed, "region": "changed", "metric": "correlation"}
+        about["condition"] = "reconstructed" if attacker else "anonymized"
+        for person, value in enumerate(own):
+            who = {"subject": f"P{person:03}", "session": "1", "site": "AB"[person % 2]}
+            scores += [{**who, "slice": number, **about, "value": value} for number in range(slices)]
+        if attacker:
+            params = {f"{kind}_params": _params(about[kind]) for kind in ("anonymizer", "attacker")}
+            cells.append({**about, **params, "status": "ok"})
+    return pd.DataFrame(scores), pd.DataFrame(cells)
+
+
+def _params(label: str) -> str:
+    return json.dumps({name: float(value) for name, value in re.findall(r"(\w+)=([\d.]+)", label)})
 
 
 ORIGIN = {"version": "1", "origin": "refbench"}

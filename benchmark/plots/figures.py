@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING
 from refbench.curves import training_curves
 from refbench.errors import RefbenchError
 from refbench.leaderboard import View, default_view
+from refbench.learning import efforts
 from refbench.plots import pictures, scores
 from refbench.plots.curves import draw_curves
 from refbench.plots.identification import People, draw_cost, draw_recognition, utilities
+from refbench.plots.recovery import draw_enough, draw_learning_curves
 from refbench.plots.renders import draw_renders
 from refbench.plots.series import Attack, strongest_attacks, sweeps
 from refbench.plots.style import save, style
@@ -109,6 +111,8 @@ def score_drawings(run: Run, region: str, view: View, left_out: list[str]) -> It
     for number, sweep in enumerate(doses, start=1):
         name = f"dose_{number:02}_{sweep.name}_{sweep.parameter}"
         yield Drawing(name, partial(scores.draw_dose, run, sweep, region, metrics))
+        name = f"enough_{number:02}_{sweep.name}_{sweep.parameter}"
+        yield Drawing(name, partial(draw_enough, run, sweep, region, metrics))
     if not doses:
         left_out.append("dose and response: no two anonymizers differ in one number only")
     shares = [sweep for sweep in sweeps(run.cells, "attacker") if sweep.parameter == "share"]
@@ -117,6 +121,9 @@ def score_drawings(run: Run, region: str, view: View, left_out: list[str]) -> It
         yield Drawing(name, partial(scores.draw_learning, run, sweep, region, metrics))
     if not shares:
         left_out.append("learning curves: no attacker was trained on several shares of the people (`share`)")
+    for number, sweep in enumerate(efforts(run.cells), start=1):
+        name = f"recovery_{number:02}_{sweep.name}_{sweep.parameter}"
+        yield Drawing(name, partial(draw_learning_curves, run, sweep, region, metrics))
     if len(run.identification):
         yield from _recognition(run, left_out)
     if region == "changed":

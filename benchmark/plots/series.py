@@ -79,7 +79,13 @@ def people(scores: pd.DataFrame) -> pd.Series[float]:
 
 
 def sweeps(cells: pd.DataFrame, kind: str) -> list[Sweep]:
-    """Groups of anonymizers, or attackers, of a run that differ in one number only."""
+    """Groups of anonymizers, or attackers, of a run that differ in one number only.
+
+    Of attackers those that learnt on the anonymizer itself, and are no control: the others have the same parameters.
+    """
+    usual = {"threat": "informed", "control": ""} if kind == "attacker" else {}
+    for column, value in usual.items():
+        cells = cells[cells[column] == value] if column in cells else cells
     there = cells.drop_duplicates(kind)
     found: dict[tuple[str, str, str], dict[float, str]] = {}
     for _, row in there.iterrows():

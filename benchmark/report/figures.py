@@ -28,10 +28,12 @@ TITLES = {
     "traces": "Every test image",
     "sites": "What attacks gain, by site",
     "dose": "Dose and response",
+    "enough": "How much is enough",
     "utility": "Privacy and utility",
     "identification": "Who is recognised",
     "cost": "Privacy and its cost",
     "learning": "Learning curves",
+    "recovery": "What attackers learn with more",
     "validation": "Validation of the trainings",
 }
 
