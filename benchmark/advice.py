@@ -98,7 +98,7 @@ class _Adviser:
             return f"Nothing can be said about how well it hides faces: {first['unranked']}."
         told = []
         if self.board.faces.recognized:
-            worst = rows.loc[rows[f"reconstructed_{RANK1}"].fillna(-1).idxmax()]
+            worst = _most_recognised(rows)
             told.append(
                 f"{_share(first, f'anonymized_{RANK1}')} of the people tested are recognised in what it releases, and "
                 f"{_share(worst, f'reconstructed_{RANK1}')} after the attack that brings most back (chance "
@@ -146,7 +146,7 @@ class _Adviser:
                 "has without learning a face) to the original."
             )
         if self.board.faces.recognized:
-            worst = rows.loc[rows[f"reconstructed_{RANK1}"].fillna(-1).idxmax()]
+            worst = _most_recognised(rows)
             yield (
                 f"Recognised first among {self.run.identification['gallery'].nunique()} faces: "
                 f"{_interval(first, f'anonymized_{RANK1}')} as released, {_interval(worst, f'reconstructed_{RANK1}')} "
@@ -203,6 +203,11 @@ class _Adviser:
         if rows["seed"].nunique() < 2:
             yield "One training of each attacker only: another seed may be stronger."
         yield "An attacker with more data, time or another idea may do better; none of these figures is an upper bound."
+
+
+def _most_recognised(rows: pd.DataFrame) -> pd.Series[Any]:
+    """The attack after which most people are recognised."""
+    return rows.iloc[int(rows[f"reconstructed_{RANK1}"].fillna(-1).to_numpy().argmax())]
 
 
 def _went(row: pd.Series[Any]) -> str:

@@ -159,7 +159,9 @@ def _lost(scores: pd.DataFrame, region: str, metric: str) -> dict[Training, Esti
     found = {}
     for column in wide.columns:
         loss = (wide[original] - wide[column]).to_numpy(dtype=float)
-        found[column] = estimate(mean(loss), resampled_means(loss[:, None], weights)[:, 0])
+        found[str(column[0]), str(column[1]), int(column[2])] = estimate(
+            mean(loss), resampled_means(loss[:, None], weights)[:, 0]
+        )
     return found
 
 
