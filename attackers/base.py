@@ -72,6 +72,9 @@ class Attacker(Plugin, ABC):
         """What it learns from: pairs, released and original slices that are never shown together, or nothing."""
         return "paired"
 
+    floor: ClassVar[bool] = False
+    """True: an attack-free baseline that knows nobody in particular; what others bring back is measured from there."""
+
     gpu: ClassVar[bool] = False
     """True: a training worth a GPU, or all cores of a machine without one; False: one core will do."""
 

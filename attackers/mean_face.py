@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,8 @@ class MeanFace(Attacker):
     number, how far to go from the released pixel to the average face: where a weak blur left more than an average
     knows, little is changed.
     """
+
+    floor: ClassVar[bool] = True
 
     region: KnownOrEstimated = param(
         "estimated", "whether the changed region is estimated from the released images or told"

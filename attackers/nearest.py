@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +36,8 @@ class Nearest(Attacker):
 
     A saved attacker holds the faces of all training people: treat the file as you treat their originals.
     """
+
+    floor: ClassVar[bool] = True
 
     region: KnownOrEstimated = param(
         "estimated", "whether the changed region is estimated from the released images or told"

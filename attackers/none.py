@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import ClassVar
 
 from refbench.attackers.base import Attacker, Needs, Reconstructor, TrainingContext
 from refbench.types import Images, ReleasedSlices, SlicePairs
@@ -10,6 +11,8 @@ from refbench.types import Images, ReleasedSlices, SlicePairs
 
 class NoAttack(Attacker):
     """The anonymized image itself; nothing is learnt."""
+
+    floor: ClassVar[bool] = True
 
     @property
     def needs(self) -> Needs:

@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from refbench.errors import RefbenchError
+from refbench.labels import plugin_name
 from refbench.results import NO_ATTACK, Run
 from refbench.run_jobs import job_keys
 from refbench.statistics import UNDEFINED, Estimate, bootstrap_weights, estimate, mean, per_subject, resampled_means
@@ -103,7 +104,7 @@ def _attacks(run: Run, store: Store, anonymizer: str, scores: pd.DataFrame) -> A
         rows = {
             label: series("correlation", label, seed)
             for label, seed in zip(cells["attacker"], cells["seed"], strict=True)
-            if label.partition("(")[0] == FLOOR
+            if plugin_name(label) == FLOOR
         }
         means = {label: average for label, row in rows.items() if np.isfinite(average := mean(row))}
         bases = {label: rows[label] for label in sorted(means, key=means.__getitem__, reverse=True)}

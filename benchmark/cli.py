@@ -12,6 +12,7 @@ from rich.text import Text
 
 from refbench import __version__
 from refbench.commands import (
+    advise,
     anonymizers,
     attackers,
     catalogue,
@@ -66,6 +67,7 @@ COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
         report.report,
         differences.differences,
         identify.identify,
+        advise.advise,
         compare.compare,
         plot.plot,
         plot.heads,

@@ -17,6 +17,7 @@ from typing import Literal
 
 from refbench.baseline import EVERYBODY, Baseline, Row
 from refbench.comparable import differing
+from refbench.labels import plugin_name
 from refbench.results import NO_ATTACK
 
 Verdict = Literal["same", "better", "worse", "not comparable", "newly failing"]
@@ -90,7 +91,7 @@ class Comparison:
 
 def tolerance_of(metric: str, tolerances: Mapping[str, float]) -> float:
     """The tolerance given for a metric by its label, else by its name, else the usual one."""
-    return tolerances.get(metric, tolerances.get(metric.partition("(")[0], TOLERANCE))
+    return tolerances.get(metric, tolerances.get(plugin_name(metric), TOLERANCE))
 
 
 def compare(before: Baseline, now: Baseline, tolerances: Mapping[str, float]) -> Comparison:

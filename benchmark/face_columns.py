@@ -15,6 +15,7 @@ import pandas as pd
 
 from refbench.head_figures import Named, head_figures
 from refbench.identification import rank_figures, strongest
+from refbench.labels import NOTHING_HIDDEN, plugin_name
 from refbench.plots.series import BASELINE
 from refbench.results import NO_ATTACK, Run
 from refbench.statistics import UNDEFINED, Estimate
@@ -25,9 +26,6 @@ RANK1 = "rank1"
 
 KNOWN = 0.95
 """A recognizer that finds less than this share of the originals, moved, cannot judge who hides them."""
-
-NOTHING_HIDDEN = "identity"
-"""The anonymizer whose releases are the originals."""
 
 
 @dataclass(frozen=True)
@@ -164,6 +162,6 @@ def _range(numbers: Sequence[int]) -> str:
 def _of(figures: Mapping[Condition, Any], anonymizer: str, attacker: str, seed: int, condition: str) -> Any:
     """Figures of a condition; what no attack gives back is what was released, where it was not looked at again."""
     found = figures.get((anonymizer, attacker, seed, condition))
-    if found is None and attacker.partition("(")[0] == BASELINE:
+    if found is None and plugin_name(attacker) == BASELINE:
         return figures.get((anonymizer, NO_ATTACK, 0, "anonymized"))
     return found

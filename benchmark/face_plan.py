@@ -56,6 +56,11 @@ class FacePlanner:
     scans: Sequence[PlannedScan]
     failed: frozenset[str]
 
+    @property
+    def nothing(self) -> HeadJobs:
+        """Of heads that nobody asks about."""
+        return HeadJobs(None, (), (), ())
+
     @cached_property
     def frame(self) -> Job | None:
         """The mean face of the training people, before which all faces are placed."""

@@ -43,7 +43,7 @@ def head_table(plan: Plan, conditions: Sequence[Condition], store: Store, done: 
     tables = []
     for condition, heads in zip(conditions, plan.heads(), strict=True):
         people = _people(heads.probes)
-        for metric, job in zip(plan.suite.head_metrics, heads.measures, strict=True):
+        for metric, job in zip(plan.suite.head_metrics, heads.measures, strict=False):
             for figure, values in _figures(job.key, store, done):
                 value = np.array(values, dtype=np.float64)  # None becomes NaN
                 tables.append(people.assign(**condition, metric=metric.label, figure=figure, value=value))
@@ -57,7 +57,7 @@ def head_notes(plan: Plan, records: Records) -> list[str]:
     for heads in plan.heads():
         for chosen, job in (
             *zip(plan.suite.recognizers, heads.identify, strict=False),
-            *zip(plan.suite.head_metrics, heads.measures, strict=True),
+            *zip(plan.suite.head_metrics, heads.measures, strict=False),
         ):
             asked[chosen.label] += 1
             if failure := records.failures.get(job.key):

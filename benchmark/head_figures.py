@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from refbench.errors import PluginError
+from refbench.labels import plugin_name
 from refbench.metrics.head_metrics.base import HeadMetric
 from refbench.registry import Registry
 from refbench.statistics import bootstrap_weights, interval, mean, per_subject
@@ -64,7 +65,7 @@ def headlines(figures: Sequence[Named]) -> list[Named]:
 
 def _headline(metric: str, figures: Sequence[str]) -> Sequence[str]:
     try:
-        plugin = Registry.discover().find("head_metric", metric.partition("(")[0]).load()
+        plugin = Registry.discover().find("head_metric", plugin_name(metric)).load()
     except PluginError:
         return figures
     return plugin.headline if issubclass(plugin, HeadMetric) else figures

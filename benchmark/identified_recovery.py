@@ -20,9 +20,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from refbench.face_columns import NOTHING_HIDDEN
 from refbench.identification import strongest
-from refbench.labels import plugin_name
+from refbench.labels import NOTHING_HIDDEN, plugin_name
 from refbench.metrics.identification.ranks import found_within
 from refbench.recovery import Recovered, Scale, Training, floor_trainings
 from refbench.results import NO_ATTACK

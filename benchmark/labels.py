@@ -1,11 +1,23 @@
-"""What the labels of plug-ins say."""
+"""What the names and labels of plug-ins say."""
 
 from __future__ import annotations
 
 import re
+
+NOTHING_HIDDEN = "identity"
+"""The anonymizer whose releases are the originals."""
+
+CONTROLS = (NOTHING_HIDDEN, "constant")
+"""Anonymizers that check attackers; the releases of `constant` are all the same."""
 
 
 def plugin_name(label: str) -> str:
     """The name a plug-in is registered by: `blur` of `blur(strength_mm=4)`; empty of an empty label."""
     found = re.match(r"[\w-]+", label)
     return found.group() if found else ""
+
+
+def knowledge(label: str) -> str:
+    """What sets an attack apart from an informed one (`refbench.attacks`): ` learnt on identity`; empty of such."""
+    found = re.search(r" (learnt on|learnt at|given also) ", label)
+    return label[found.start() :] if found else ""

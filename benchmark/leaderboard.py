@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from refbench.errors import RefbenchError
 from refbench.face_columns import RANK1, FaceFigures, face_figures
+from refbench.identified_recovery import recovered_people
 from refbench.merge import SERIES, merge
 from refbench.registry import closest
 from refbench.results import NO_ATTACK, NOT_RUN, Run
@@ -32,9 +33,13 @@ from refbench.statistics import (
     resampled_over_seeds,
     seed_weights,
 )
+from refbench.verdicts import CONTROL, Verdicts, controls_in, recovered_in_all, trust_in_all, without_checks
 
 DIGITS = 3
 """Decimals of printed scores."""
+
+FACTS = ("subjects", "scans", "failed", "reasons", "missing", "unranked")
+"""Columns about an anonymizer, the same in all its rows."""
 
 
 @dataclass(frozen=True)
@@ -54,16 +59,17 @@ class Leaderboard:
 
     Attributes:
         rows: one row per anonymizer, or per anonymizer and attacker. Columns: rank (NaN: none), anonymizer, attacker,
-            seed, subjects, scans, failed, reasons, missing, then for each `CONDITION_METRIC_REGION_SITE` (the site
-            `all` is everybody) the mean over subjects, and `..._median`, `..._low`, `..._high`: the median, and the
-            95 % interval of the mean. Of several seeds a row is the strongest one; then `over_seeds`, `..._low` and
-            `..._high` are the mean over them by the metric that ranks, with an interval over seeds and subjects.
+            seed, `FACTS`, then for each `CONDITION_METRIC_REGION_SITE` (the site `all` is everybody) the mean over
+            subjects, and `..._median`, `..._low`, `..._high`: the median, and the 95 % interval of the mean. Of
+            several seeds a row is the strongest one; then `over_seeds`, `..._low` and `..._high` are the mean over them
+            by the metric that ranks, with an interval over seeds and subjects.
             Where faces were recognised also `strongest_by`: by what a row is its anonymizer's strongest attack; then
             an anonymizer has two rows if the attack after which most people are recognised is another one. For the
-            columns of faces and heads see `FaceFigures`.
+            columns of faces and heads see `FaceFigures`; for `recovery`, `untrusted` and `unranked`, `Verdicts`.
         sites: in the order of the columns. metrics, region, by: as shown.
         tried: every attacker of the runs, shown or not, to its parameters as JSON.
         faces: what was found of faces and heads; empty where nothing was.
+        verdicts: what the controls say, and how much attacks recover.
     """
 
     rows: pd.DataFrame
@@ -74,6 +80,7 @@ class Leaderboard:
     notes: tuple[str, ...]
     tried: Mapping[str, str]
     faces: FaceFigures = field(default_factory=FaceFigures)
+    verdicts: Verdicts = field(default_factory=Verdicts)
 
     @property
     def compared_sites(self) -> tuple[str, ...]:
@@ -131,10 +138,18 @@ def build_leaderboard(runs: Sequence[Run], view: View, faces: FaceFigures | None
     sites = tuple(sorted(set(view.sites or scores["site"].unique())))
     regions = tuple(dict.fromkeys([view.region, *(r for r in ("changed",) if r in scores["region"].unique())]))
     populations = [per_subject(_within(one, regions, {*metrics, view.by}, sites), SERIES) for one in merged.populations]
-    cells, subjects = merged.cells, merged.subjects
+    usual, by = default_view(runs[0]), metrics[0] if view.by == RANK1 else view.by
+    verdicts = Verdicts(
+        # Whether a cell is to be trusted does not hang on what is shown of it.
+        trust=trust_in_all(merged.populations, merged.cells, usual.region, usual.by),
+        scores=recovered_in_all(merged.populations, merged.cells, view.region, by, sites),
+        people=tuple(found for run in runs if (found := recovered_people(run.identification, run.cells))),
+        controls=controls_in(merged.cells),
+    )
+    cells, subjects = without_checks(merged.cells), merged.subjects
     subjects = subjects[subjects["site"].isin(sites)] if view.sites else subjects
-    ranked = _strongest_first(cells, populations, view, faces)
-    best = _best_by(cells, populations, view, faces, metrics[0])
+    ranked = _strongest_first(cells, populations, view, faces, verdicts)
+    best = _best_by(cells, populations, view, faces, verdicts, metrics[0])
     shown = {
         _training(cell)
         for anonymizer, attacks in ranked.items()
@@ -147,19 +162,21 @@ def build_leaderboard(runs: Sequence[Run], view: View, faces: FaceFigures | None
             _row(figures, anonymizer, cell, regions, {*metrics, view.by})
             | over_seeds.get((anonymizer, cell["attacker"]), {})
             | faces.columns(*_training(cell))
+            | verdicts.columns(*_training(cell))
             | _told(best[anonymizer], cell)
             for cell in own
             if _training(cell) in shown
         ]
         facts = _facts(cells[cells["anonymizer"] == anonymizer], subjects[subjects["anonymizer"] == anonymizer])
-        strongest = attacks[0] | facts | {"score": _score(attacks[0], view)}
-        rows.append(strongest | {"others": attacks[1:]})
+        score = _score(attacks[0], view)
+        facts["unranked"] = verdicts.unranked(*_training(own[0]), facts["missing"], score)
+        rows.append(attacks[0] | facts | {"score": score, "others": attacks[1:]})
     table = _ranked(rows)
     tried = {cell["attacker"]: cell.get("attacker_params", "{}") for _, cell in cells.iterrows()}
     notes = (*merged.notes, *faces.notes)
     if view.sites and (faces.recognized or faces.figures):
         notes = (*notes, "Figures of faces and heads are of the people of all sites.")
-    return Leaderboard(table, sites, metrics, regions, view, notes, tried, faces)
+    return Leaderboard(table, sites, metrics, regions, view, notes, tried, faces, verdicts)
 
 
 Training = tuple[str, str, int]
@@ -182,7 +199,12 @@ def _within(
 
 
 def _best_by(
-    cells: pd.DataFrame, populations: Sequence[pd.DataFrame], view: View, faces: FaceFigures, metric: str
+    cells: pd.DataFrame,
+    populations: Sequence[pd.DataFrame],
+    view: View,
+    faces: FaceFigures,
+    verdicts: Verdicts,
+    metric: str,
 ) -> dict[str, dict[str, pd.Series[Any]]]:
     """Of every anonymizer its strongest attack in each sense: by a metric, and by who is recognised after it.
 
@@ -192,7 +214,7 @@ def _best_by(
     if not faces.recognized:
         return found
     for by in dict.fromkeys([view.by, RANK1 if view.by != RANK1 else metric]):
-        strongest = _strongest_first(cells, populations, replace(view, by=by), faces)
+        strongest = _strongest_first(cells, populations, replace(view, by=by), faces, verdicts)
         for anonymizer, attacks in strongest.items():
             first = next(iter(found[anonymizer].values()), attacks[0])
             equal = by == RANK1 and faces.strength(*_training(first)) >= faces.strength(*_training(attacks[0]))
@@ -206,9 +228,9 @@ def _told(best: Mapping[str, pd.Series[Any]], cell: pd.Series[Any]) -> dict[str,
 
 
 def _strongest_first(
-    cells: pd.DataFrame, populations: Sequence[pd.DataFrame], view: View, faces: FaceFigures
+    cells: pd.DataFrame, populations: Sequence[pd.DataFrame], view: View, faces: FaceFigures, verdicts: Verdicts
 ) -> dict[str, list[pd.Series[Any]]]:
-    """The cells of every anonymizer by the mean of the metric that ranks; those without one last."""
+    """The cells of every anonymizer by the mean of the metric that ranks; untrusted ones last."""
     strength: dict[Training, float] = {}
     if view.by == RANK1:
         strength = {_training(cell): faces.strength(*_training(cell)) for _, cell in cells.iterrows()}
@@ -223,7 +245,10 @@ def _strongest_first(
     for _, cell in cells.iterrows():
         ranked[cell["anonymizer"]].append(cell)
     for own in ranked.values():
-        own.sort(key=lambda cell: strength.get(_training(cell), -np.inf), reverse=True)
+        own.sort(
+            key=lambda cell: (verdicts.trust.trusts(*_training(cell)), strength.get(_training(cell), -np.inf)),
+            reverse=True,
+        )
     return ranked
 
 
@@ -330,23 +355,19 @@ def _score(strongest: dict[str, Any], view: View) -> float:
 
 def _ranked(rows: list[dict[str, Any]]) -> pd.DataFrame:
     """Incomplete rows have no rank: a missing attack would only flatter the anonymizer. Equals share one."""
-    complete = sorted((row for row in rows if _complete(row)), key=lambda row: float(row["score"]))
+    complete = sorted((row for row in rows if not row["unranked"]), key=lambda row: float(row["score"]))
     printed = [round(float(row["score"]), DIGITS) for row in complete]
     ranks: list[int | None] = [1 + sum(other < own for other in printed) for own in printed]
-    rest = [row for row in rows if not _complete(row)]
+    rest = sorted((row for row in rows if row["unranked"]), key=lambda row: row["unranked"] == CONTROL)
     lines = []
     for rank, row in zip([*ranks, *(None for _ in rest)], [*complete, *rest], strict=True):
-        facts = {name: row[name] for name in ("subjects", "scans", "failed", "reasons", "missing")}
+        facts = {name: row[name] for name in FACTS}
         lines.append({"rank": rank, **row})
         lines += [{"rank": None, **other, **facts} for other in row.get("others", ())]
     table = pd.DataFrame(lines).drop(columns=["score", "others"], errors="ignore")
-    leading = ["rank", "anonymizer", "attacker", "seed", "subjects", "scans", "failed", "reasons", "missing"]
+    leading = ["rank", "anonymizer", "attacker", "seed", *FACTS]
     table["rank"] = table["rank"].astype("Int64")
     return table[[*leading, *(name for name in table.columns if name not in leading)]]
-
-
-def _complete(row: dict[str, Any]) -> bool:
-    return not row["missing"] and bool(np.isfinite(row["score"]))
 
 
 def _known(where: str, what: str, asked: Sequence[str], there: pd.Series[Any]) -> None:

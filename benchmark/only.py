@@ -108,8 +108,9 @@ def _named(plan: Plan) -> Iterator[tuple[Job, Names]]:
         for job in (*scores, *heads.jobs()):
             yield _about(job, anonymizer, every)
     for cell in plan.cells:
+        attack = "attacker", (*attackers[cell.attack.attacker][1], cell.attack.label(plan.suite))
         for job in (cell.train, cell.reconstruct, *cell.scores, *cell.heads.jobs()):
-            yield _about(job, hidden[cell.anonymizer], attackers[cell.attacker])
+            yield _about(job, hidden[cell.anonymizer], attack)
 
 
 def _about(job: Job, *names: tuple[str, tuple[str, ...]]) -> tuple[Job, Names]:

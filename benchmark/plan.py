@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from operator import attrgetter
 from typing import Any
 
 from refbench.attackers.base import Attacker
 from refbench.attackers.options import NetworkAttacker
+from refbench.attacks import Attack, Attacks
 from refbench.cohort import Cohort, list_cohort
 from refbench.face_plan import FacePlanner, HeadJobs
 from refbench.fingerprint import code_fingerprint, digest
@@ -23,15 +24,19 @@ from refbench.suite import Chosen, Suite
 
 @dataclass(frozen=True)
 class Cell:
-    """One anonymizer against one attacker with one seed. `scores`: one job per metric; `heads`: of whole heads."""
+    """One anonymizer against one attack. `scores`: one job per metric; `heads`: of whole heads."""
 
     anonymizer: int
-    attacker: int
-    seed: int
+    attack: Attack
     train: Job
     reconstruct: Job
     scores: tuple[Job, ...]
     heads: HeadJobs
+
+    @property
+    def borrows(self) -> bool:
+        """Whether its training is that of another anonymizer's cell."""
+        return self.attack.learnt_on != self.anonymizer
 
 
 @dataclass(frozen=True)
@@ -81,11 +86,15 @@ class Plan:
     @cached_property
     def _stages(self) -> tuple[Stage, ...]:
         cells: dict[bool, list[list[Job]]] = {False: [], True: []}
+        borrowing: dict[bool, list[list[Job]]] = {False: [], True: []}
         # Attackers share what they learn of the same pairs: side by side, two would learn it twice.
-        for cell in sorted(self.cells, key=attrgetter("attacker")):
-            attacker = self.suite.attackers[cell.attacker].plugin
+        for cell in sorted(self.cells, key=attrgetter("attack.attacker")):
+            attacker = self.suite.attackers[cell.attack.attacker].plugin
             assert isinstance(attacker, Attacker)
-            cells[attacker.gpu].append([cell.train, cell.reconstruct])
+            if cell.borrows:
+                borrowing[attacker.gpu].append([cell.reconstruct])
+            else:
+                cells[attacker.gpu].append([cell.train, cell.reconstruct])
         scores = [[job] for jobs in self.releases for job in jobs]
         scores += [[job] for cell in self.cells for job in cell.scores]
         scores += [shard for heads in self.heads() for shard in heads.shards()]
@@ -98,6 +107,8 @@ class Plan:
             ),
             Stage("attack", [*cells[False], *([job] for job in self.faces.recognizers)]),
             Stage("attack (deep)", cells[True], deep=True),
+            Stage("attack elsewhere", borrowing[False]),
+            Stage("attack elsewhere (deep)", borrowing[True], deep=True),
             Stage("score", scores),
         )
 
@@ -143,11 +154,11 @@ def build_plan(
     faces = FacePlanner(suite, identities, planned, failed)
     builders = [_Builder(suite, identities, number, planned, failed, faces) for number in range(len(suite.anonymizers))]
     releases = tuple(builder.scores(None, f"{builder.hidden.label} released") for builder in builders)
+    attacks = Attacks(suite, sorted({item.scan.site for item in training}))
     cells = tuple(
-        builder.cell(attacker, seed)
+        builder.cell(attack, builders[attack.learnt_on])
         for builder in builders
-        for attacker in range(len(suite.attackers))
-        for seed in suite.file.seeds
+        for attack in attacks.on(builder.number)
     )
     tested = tuple(builder.tested for builder in builders)
     heads = tuple(
@@ -176,7 +187,7 @@ def open_jobs(plan: Plan, store: Store, *, whole: bool = False) -> frozenset[str
 
 @dataclass(frozen=True)
 class _Shown:
-    """What the trainings of one anonymizer on one share of the people have in common."""
+    """What the trainings of one anonymizer on some of the people have in common."""
 
     people: dict[str, list[list[str]]]
     needs: tuple[str, ...]
@@ -193,6 +204,7 @@ class _Builder:
     planned: Sequence[PlannedScan]
     failed: frozenset[str]
     faces: FacePlanner
+    _shown: dict[tuple[float, str], _Shown] = field(default_factory=dict)
 
     def identity(self, chosen: Chosen) -> dict[str, Any]:
         return self.identities[chosen.kind, chosen.label]
@@ -213,10 +225,12 @@ class _Builder:
     def test(self) -> list[str]:
         return [item.slices[self.number].key for item in self.tested]
 
-    def cell(self, attacker: int, seed: int) -> Cell:
-        chosen = self.suite.attackers[attacker]
-        name = f"{self.hidden.label} × {chosen.label}" + (f" seed {seed}" if len(self.suite.file.seeds) > 1 else "")
-        train = self.train(chosen, seed, name)
+    def cell(self, attack: Attack, teacher: _Builder) -> Cell:
+        """One attack on this anonymizer, learnt from the pairs of `teacher`'s."""
+        chosen = self.suite.attackers[attack.attacker]
+        several = len(self.suite.file.seeds) > 1
+        name = f"{self.hidden.label} × {attack.label(self.suite)}" + (f" seed {attack.seed}" if several else "")
+        train = teacher.train(attack, f"{teacher.hidden.label} × {chosen.label}" if teacher is not self else name)
         reconstruct = Job(
             "reconstruct",
             f"reconstruct {name}",
@@ -228,45 +242,51 @@ class _Builder:
             },
             needs=(train.key, *self.test),
         )
-        heads = self.faces.of_cell(self.number, self.tested, name, reconstruct)
-        return Cell(self.number, attacker, seed, train, reconstruct, self.scores(reconstruct, name), heads)
+        if attack.control:
+            heads = self.faces.nothing
+        else:
+            heads = self.faces.of_cell(self.number, self.tested, name, reconstruct)
+        return Cell(self.number, attack, train, reconstruct, self.scores(reconstruct, name), heads)
 
-    def train(self, chosen: Chosen, seed: int, name: str) -> Job:
-        attacker, options = chosen.plugin, self.suite.file.training
+    def train(self, attack: Attack, name: str) -> Job:
+        chosen, options = self.suite.attackers[attack.attacker], self.suite.file.training
+        attacker = chosen.plugin
         assert isinstance(attacker, Attacker)
-        shown = self.shown[attacker.share]
+        shown = self.shown(attacker.share, attack.site)
         identity = {
             "attacker": self.identity(chosen),
-            "seed": seed,
+            "seed": attack.seed,
             "selection": {"metric": self.identity(self.suite.judge), "region": self.suite.file.selection.region},
             "deterministic": options.deterministic,
             "gpus": options.gpus if isinstance(attacker, NetworkAttacker) else 1,
+            "wrong_pairs": attack.control == "shuffled",
             "code": code_fingerprint("refbench.jobs.train"),
             **shown.people,
         }
         return Job("train", f"train {name}", identity, shown.needs, shown.where)
 
-    @cached_property
-    def shown(self) -> dict[float, _Shown]:
-        """By the share of the training people that an attacker learns from."""
-        plugins = [chosen.plugin for chosen in self.suite.attackers]
-        return {share: self._show(share) for share in {one.share for one in plugins if isinstance(one, Attacker)}}
+    def shown(self, share: float, site: str) -> _Shown:
+        """What an attacker learns from that sees a share of the training people, of one site or of all."""
+        if (share, site) not in self._shown:
+            self._shown[share, site] = self._show(share, site)
+        return self._shown[share, site]
 
-    def _show(self, share: float) -> _Shown:
-        learning = self._share(share)
+    def _show(self, share: float, site: str) -> _Shown:
+        there = [item for item in self.usable if site in ("", item.scan.site)]
+        learning = self._share(share, there)
         people = {
-            "train": _by_person((item for item in self.usable if item.scan.subject in learning), self.number),
-            "validation": _by_person((item for item in self.usable if item.part == "validation"), self.number),
+            "train": _by_person((item for item in there if item.scan.subject in learning), self.number),
+            "validation": _by_person((item for item in there if item.part == "validation"), self.number),
         }
         needs = tuple(key for part in people.values() for person in part for key in person)
         pairs = digest([people, code_fingerprint("refbench.attackers.inpainting")])
         return _Shown(people, needs, {"choices": "choices", "shared": f"shared/{pairs}"})
 
-    def _share(self, share: float) -> frozenset[str]:
-        """A share of the training people whose slices exist, at least one."""
+    def _share(self, share: float, there: Sequence[PlannedScan]) -> frozenset[str]:
+        """A share of those of the training people whose slices exist, at least one."""
         sites = {item.scan.subject: item.scan.site for item in self.planned if item.part == "train"}
-        there = {item.scan.subject for item in self.usable}
-        ordered = [person for person in nested_order(sites, self.suite.file.split.seed) if person in there]
+        present = {item.scan.subject for item in there}
+        ordered = [person for person in nested_order(sites, self.suite.file.split.seed) if person in present]
         return frozenset(ordered[: max(1, round(share * len(ordered)))])
 
     def scores(self, reconstruct: Job | None, name: str) -> tuple[Job, ...]:

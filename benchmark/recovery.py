@@ -27,8 +27,7 @@ import numpy as np
 import pandas as pd
 
 from refbench.errors import PluginError, RefbenchError
-from refbench.face_columns import NOTHING_HIDDEN
-from refbench.labels import plugin_name
+from refbench.labels import NOTHING_HIDDEN, plugin_name
 from refbench.metrics.base import Metric
 from refbench.registry import Registry
 from refbench.results import NO_ATTACK

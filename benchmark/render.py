@@ -14,7 +14,10 @@ from rich.text import Text
 
 from refbench.face_columns import RANK1, figure_text, head_column, rank1_text
 from refbench.head_figures import Named, headlines
+from refbench.labels import knowledge, plugin_name
 from refbench.leaderboard import DIGITS, Leaderboard, read
+from refbench.render_controls import CONTROLS, control_captions, controls_json, controls_table, lines, recovery_text
+from refbench.verdicts import CONTROL, RECOVERY
 
 MOST_HEADLINES = 4
 """Figures of heads that have room on a terminal."""
@@ -39,21 +42,34 @@ def to_json(board: Leaderboard) -> str:
         "metrics": list(board.metrics),
         "sites": list(board.sites),
         "notes": list(board.notes),
+        "controls": controls_json(board.verdicts.trust),
     }
     return json.dumps({**about, "rows": rows}, indent=1)
 
 
 def to_markdown(board: Leaderboard) -> str:
     """A table for a README: released → attacked."""
-    headers, lines = _flat(board)
-    text = ["| " + " | ".join(headers) + " |", "|" + "---|" * len(headers)]
-    text += ["| " + " | ".join(line) + " |" for line in lines]
-    return "\n".join([*text, "", *_captions(board)])
+    headers, rows = _flat(board)
+    text = [_markdown_line(headers), "|" + "---|" * len(headers), *map(_markdown_line, rows)]
+    return "\n".join([*text, *_controls_markdown(board), "", *_captions(board)])
+
+
+def _controls_markdown(board: Leaderboard) -> list[str]:
+    found = lines(board.verdicts.trust)
+    if not found:
+        return []
+    heads = ["controls of", *(" ".join(head.split()) for head in CONTROLS.values())]
+    return ["", _markdown_line(heads), "|" + "---|" * len(heads), *map(_markdown_line, found)]
+
+
+def _markdown_line(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
 
 
 def _flat(board: Leaderboard) -> tuple[list[str], list[list[str]]]:
     headers = ["rank", "anonymizer", "strongest attack" if not board.view.attackers else "attack"]
     attacks = names_with_seeds(board)
+    headers += ["recovery [95 %]"] if RECOVERY in board.rows else []
     for metric in board.metrics:
         headers += [f"{metric} {site}" for site in _site_headers(board)]
         headers += [f"{metric} {region}" for region in board.regions[1:]]
@@ -63,7 +79,8 @@ def _flat(board: Leaderboard) -> tuple[list[str], list[list[str]]]:
     headers += ["failed", "missing"] if has_trouble(board) else []
     lines = []
     for _, row in board.rows.iterrows():
-        line = [rank_text(board, row), row["anonymizer"], attacks[row["attacker"], row["seed"]]]
+        line = [rank_text(board, row), row["anonymizer"], attacks[row["attacker"], row["seed"]] + untrusted_text(row)]
+        line += [recovery_of(row)] if RECOVERY in board.rows else []
         for metric in board.metrics:
             for region, site in _places(board):
                 pair = [_figure(row, condition, metric, region, site) for condition in SIDES]
@@ -92,14 +109,14 @@ def attack_names(board: Leaderboard) -> dict[str, str]:
     params = {label: json.loads(text) for label, text in board.tried.items()}
     names = {}
     for label, own in params.items():
-        name = label.partition("(")[0]
-        rivals = {known: other for known, other in params.items() if known.partition("(")[0] == name}
+        name = plugin_name(label)
+        rivals = {known: other for known, other in params.items() if plugin_name(known) == name}
         telling = [key for key in own if any(other.get(key) != own[key] for other in rivals.values())]
         # What one of them names and another leaves at its default is what its author meant to try.
         meant = [key for key in telling if not all(f"{key}=" in known for known in rivals)]
         values = {key: f"{own[key]:g}" if isinstance(own[key], float) else own[key] for key in meant or telling}
         inside = ", ".join(f"{key}={value}" for key, value in values.items())
-        names[label] = f"{name}({inside})" if inside else name
+        names[label] = (f"{name}({inside})" if inside else name) + knowledge(label)
     return names
 
 
@@ -126,6 +143,9 @@ def to_terminal(board: Leaderboard, width: int) -> RenderableType:
     parts: list[RenderableType] = [wide] if fits else [_table(board, (metric,)) for metric in board.metrics]
     if faces and not fits:
         parts.insert(0, _table(board, board.metrics, heads, faces=True, short=True))
+    controls = controls_table(board.verdicts.trust)
+    if controls:
+        parts += [Text(""), controls]
     return Group(*parts, *(Text(caption, style="dim") for caption in _captions(board)))
 
 
@@ -140,6 +160,9 @@ def _table(
     table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="bold", show_edge=False)
     for name in ("", "anonymizer", ""):
         table.add_column(name, justify="right" if not name and not table.columns else "left", no_wrap=bool(name))
+    recovery = RECOVERY in board.rows
+    if recovery:
+        table.add_column("recovery\n[95 %]", justify="right", no_wrap=True)
     for metric in metrics:
         if short:
             table.add_column(f"{metric}\nall" if board.compared_sites else metric, justify="right", no_wrap=True)
@@ -163,12 +186,24 @@ def _table(
         if first:
             released = _cells(board, row, metrics, "anonymized", short=short)
             released += _face_cells(board, row, "anonymized", heads) if faces else []
+            released = ["", *released] if recovery else released
             table.add_row(rank_text(board, row), Text(row["anonymizer"]), "released", *released, *trouble, style="dim")
         cells = _cells(board, row, metrics, "reconstructed", short=short)
         cells += _face_cells(board, row, "reconstructed", heads) if faces else []
-        name = f"↳ {attacks[row['attacker'], row['seed']]}{_sense(board, row, first=first)}"
-        table.add_row("", "", Text(name), *cells)
+        cells = [recovery_of(row), *cells] if recovery else cells
+        name = f"↳ {attacks[row['attacker'], row['seed']]}{untrusted_text(row)}{_sense(board, row, first=first)}"
+        table.add_row("", "(control)" if first and row["unranked"] == CONTROL else "", Text(name), *cells)
     return table
+
+
+def untrusted_text(row: pd.Series[Any]) -> str:
+    """Behind the name of an attack that must not be believed."""
+    return " (untrusted)" if row.get("untrusted", "") else ""
+
+
+def recovery_of(row: pd.Series[Any]) -> str:
+    """Of a row of a leaderboard."""
+    return recovery_text(*(float(row.get(f"{RECOVERY}{end}", math.nan)) for end in ("", "_low", "_high")))
 
 
 def _sense(board: Leaderboard, row: pd.Series[Any], *, first: bool) -> str:
@@ -253,6 +288,8 @@ def _captions(board: Leaderboard) -> list[str]:
         ),
         *([f"=: equal to {DIGITS} decimals. Overlapping intervals are no tie."] if _has_ties(board) else []),
         *_seeds(board),
+        *_recovery(board),
+        *control_captions(board),
         *_unranked(board),
         *board.notes,
     ]
@@ -288,8 +325,17 @@ def _seeds(board: Leaderboard) -> list[str]:
 
 
 def _unranked(board: Leaderboard) -> list[str]:
-    rows = board.rows[board.rows["missing"] != ""].drop_duplicates("anonymizer")
-    return [f"{row['anonymizer']} has no rank: {row['missing']}" for _, row in rows.iterrows()]
+    rows = board.rows[~board.rows["unranked"].isin(["", CONTROL])].drop_duplicates("anonymizer")
+    return [f"{row['anonymizer']} has no rank: {row['unranked']}" for _, row in rows.iterrows()]
+
+
+def _recovery(board: Leaderboard) -> list[str]:
+    """What recovery is, where some is shown."""
+    if RECOVERY not in board.rows or board.rows[RECOVERY].isna().all():
+        return []
+    return [
+        "recovery: 0 % is the best of no attack and the baselines, 100 % the original; person by person, then the mean."
+    ]
 
 
 def show(board: Leaderboard, console: Console) -> None:

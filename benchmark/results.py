@@ -24,7 +24,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from refbench.attackers.base import Attacker
+from refbench.attacks import control_of
 from refbench.cohort import split_csv
+from refbench.data_facts import data_facts
 from refbench.errors import RefbenchError
 from refbench.face_results import head_table, identification_table
 from refbench.face_tables import (
@@ -102,6 +105,7 @@ def write_results(plan: Plan, store: Store, records: Records, info: dict[str, An
     options = plan.suite.file.split.model_dump(mode="json", exclude={"csv"})
     split = plan.cohort.split
     info = info | {"split": {**options, "people": split.people(), "digest": split.digest}}
+    info["data"] = data_facts(plan, store, records.done)
     run = Run(folder, info, scores, cells, subjects, identification, heads)
     if not store.writable:
         return run
@@ -223,7 +227,8 @@ def _conditions(plan: Plan) -> Iterator[tuple[dict[str, Any], int, Sequence[Job]
         yield {**dataset, **hidden[number], **nobody}, number, jobs
     attackers = [_labelled("attacker", chosen) for chosen in plan.suite.attackers]
     for cell in plan.cells:
-        attack = {**attackers[cell.attacker], "seed": cell.seed, "condition": "reconstructed"}
+        named = {**attackers[cell.attack.attacker], "attacker": cell.attack.label(plan.suite)}
+        attack = {**named, "seed": cell.attack.seed, "condition": "reconstructed"}
         yield {**dataset, **hidden[cell.anonymizer], **attack}, cell.anonymizer, cell.scores
 
 
@@ -247,6 +252,7 @@ def cell_table(plan: Plan, records: Records) -> pd.DataFrame:
     """How every cell ended: the first of its jobs that did not end well decides."""
     hidden = [_plugin_columns("anonymizer", chosen) for chosen in plan.suite.anonymizers]
     attackers = [_plugin_columns("attacker", chosen) for chosen in plan.suite.attackers]
+    floors = [isinstance(chosen.plugin, Attacker) and chosen.plugin.floor for chosen in plan.suite.attackers]
     rows = []
     for cell in plan.cells:
         ends = [records.ended.get(job.key) for job in (cell.train, cell.reconstruct, *cell.scores)]
@@ -256,8 +262,13 @@ def cell_table(plan: Plan, records: Records) -> pd.DataFrame:
         rows.append(
             {
                 **hidden[cell.anonymizer],
-                **attackers[cell.attacker],
-                "seed": cell.seed,
+                **attackers[cell.attack.attacker],
+                "attacker": cell.attack.label(plan.suite),
+                "seed": cell.attack.seed,
+                "learner": attackers[cell.attack.attacker]["attacker"],
+                "threat": cell.attack.threat,
+                "control": cell.attack.control or control_of(plan.suite.anonymizers[cell.anonymizer]),
+                "floor": floors[cell.attack.attacker],
                 "status": bad["status"],
                 "error": bad["error"],
                 "train_seconds": trained.get("seconds"),

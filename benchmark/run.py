@@ -94,7 +94,7 @@ def execute(
         waiting, jobs = resume.waiting(plan, store), list(plan.jobs())
         there = frozenset(store.keys()).union(store.dropped_keys()) - waiting
         cached = sum(job.key in there for job in jobs)
-        progress.planned(suite, len(jobs), cached)
+        progress.planned(suite, len(plan.cells), len(jobs), cached)
         if waiting:
             if not store.writable:
                 raise StoreError(
@@ -186,7 +186,13 @@ def _about(plan: Plan, records: Records, engine: EngineOptions, started: float, 
         "slices": suite.file.slices.model_dump(mode="json"),
         "selection": {"metric": suite.judge.label, "region": suite.file.selection.region},
         "training": suite.file.training.model_dump(mode="json"),
+        "controls": suite.file.controls.model_dump(mode="json"),
         "engine": {engine.name: engine.written()},
         "environment": environment(),
-        "notes": [*plan.notes, *batch_notes(trainings), *head_notes(plan, records)],
+        "notes": [
+            *suite.file.controls.notes(),
+            *plan.notes,
+            *batch_notes(trainings),
+            *head_notes(plan, records),
+        ],
     }

@@ -86,8 +86,8 @@ def write_plan(plan: Plan, store: Store, started: float, engine: EngineOptions, 
     cells = [
         {
             "anonymizer": plan.suite.anonymizers[cell.anonymizer].label,
-            "attacker": plan.suite.attackers[cell.attacker].label,
-            "seed": cell.seed,
+            "attacker": cell.attack.label(plan.suite),
+            "seed": cell.attack.seed,
             "jobs": [job.key for job in (cell.train, cell.reconstruct, *cell.scores)],
         }
         for cell in plan.cells

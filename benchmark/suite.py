@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from refbench.errors import PluginError, SuiteError
 from refbench.plugin import Plugin
 from refbench.registry import Registry, closest
 from refbench.suite_file import METRICS, SuiteFile
+from refbench.sweeps import expand
+from refbench.trust_options import ControlOptions, ThreatOptions
 from refbench.yaml_source import Location, Problem, YamlSource
 
 
@@ -65,11 +66,6 @@ class Suite:
         yield self.dataset
         for several in (self.anonymizers, self.attackers, self.metrics, self.recognizers, self.head_metrics):
             yield from several
-
-    @property
-    def cells(self) -> int:
-        """How many anonymizers against attackers with seeds there are."""
-        return len(self.anonymizers) * len(self.attackers) * len(self.file.seeds)
 
 
 def find_suite(name: str) -> Path:
@@ -187,6 +183,8 @@ class _SuiteReader:
             self._validation(error, (), SuiteFile)
         else:
             self._check_judge(file.selection.metric, chosen["metrics"])
+            self._add_controls(registry, file.controls, chosen)
+            self._check_threats(file.threats, chosen["anonymizers"])
         if self.problems:
             return None
         return Suite(
@@ -216,6 +214,33 @@ class _SuiteReader:
         labels = [metric.label for metric in found or metrics]
         said = f"name one of {', '.join(labels)}" if found else f"this suite has no such metric{closest(name, labels)}"
         self._problem(f"{said} (got {name})", ("selection", "metric"))
+
+    def _add_controls(
+        self, registry: Registry, controls: ControlOptions, chosen: dict[str, tuple[Chosen, ...]]
+    ) -> None:
+        """Controls that the suite does not name itself stand behind what it names."""
+        wanted = {
+            "anonymizers": {"identity": controls.identity or controls.crossed, "constant": controls.constant},
+            "attackers": {"none": controls.floors, "mean_face": controls.floors},
+        }
+        for key, names in wanted.items():
+            there = {one.name for one in chosen[key]}
+            for name in (name for name, on in names.items() if on and name not in there):
+                added = self._instances(registry, key.removesuffix("s"), name, {}, (key,), Path())
+                chosen[key] = (*chosen[key], *added)
+
+    def _check_threats(self, threats: ThreatOptions, anonymizers: tuple[Chosen, ...]) -> None:
+        labels = [chosen.label for chosen in anonymizers]
+        named: list[tuple[str, Location]] = []
+        if not isinstance(threats.ignorant, bool):
+            named += [(label, ("threats", "ignorant", i)) for i, label in enumerate(threats.ignorant)]
+        for i, pair in enumerate(threats.composition):
+            named += [(label, ("threats", "composition", i, j)) for j, label in enumerate(pair)]
+            if pair[0] == pair[1]:
+                self._problem("name two anonymizers", ("threats", "composition", i))
+        for label, where in named:
+            if label not in labels:
+                self._problem(f"this suite has none of that label{closest(label, labels)} (got {label})", where)
 
     def _registry(self, plugin_files: Mapping[int, Path]) -> Registry:
         registry = Registry.discover()
@@ -269,7 +294,7 @@ class _SuiteReader:
             self._problem(f"parameters of {name} are a mapping: `{name}: {{parameter: value}}`", where)
             return []
         chosen = []
-        for values, swept in _expand(plugin_class, params):
+        for values, swept in expand(plugin_class, params):
             try:
                 plugin = plugin_class.model_validate(_absolute(plugin_class, values, folder))
             except ValidationError as error:
@@ -285,7 +310,7 @@ class _SuiteReader:
         model: type[BaseModel],
         swept: Mapping[str | int, int] | None = None,
     ) -> None:
-        """Note all that a model refuses. `swept`: which item of a parameter's list was tried, see `_expand`."""
+        """Note all that a model refuses. `swept`: which item of a parameter's list was tried, see `expand`."""
         for item in error.errors(include_url=False):
             loc = item["loc"]
             if loc and swept and loc[0] in swept:
@@ -324,39 +349,6 @@ def _fields_at(model: type[BaseModel], loc: tuple[int | str, ...]) -> list[str]:
             return []
         model = info.annotation
     return list(model.model_fields)
-
-
-def _expand(plugin_class: type[Plugin], params: Mapping[str, Any]) -> list[tuple[dict[str, Any], dict[str | int, int]]]:
-    """All combinations of swept parameters, each with the places of its values in their lists.
-
-    A list is a sweep unless the parameter itself takes it, or takes none of its items.
-    """
-    axes = []
-    swept = [
-        name
-        for name, value in params.items()
-        if isinstance(value, list)
-        and not _takes(plugin_class, name, value)
-        and any(_takes(plugin_class, name, item) for item in value)
-    ]
-    for name, value in params.items():
-        axes.append([(name, i, item) for i, item in enumerate(value if name in swept else [value])])
-    return [
-        ({name: item for name, _, item in combination}, {name: i for name, i, _ in combination if name in swept})
-        for combination in itertools.product(*axes)
-    ]
-
-
-def _takes(plugin_class: type[Plugin], name: str, value: Any) -> bool:
-    info = plugin_class.model_fields.get(name)
-    if info is None or info.annotation is None:
-        return True  # an unknown parameter: report it once, not once per item
-    kind: Any = Annotated[info.annotation, *info.metadata] if info.metadata else info.annotation
-    try:
-        TypeAdapter[Any](kind).validate_python(value)
-    except ValidationError:
-        return False
-    return True
 
 
 def _absolute(plugin_class: type[Plugin], values: dict[str, Any], folder: Path) -> dict[str, Any]:

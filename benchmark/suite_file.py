@@ -10,6 +10,7 @@ from refbench.engines.options import HERE, EngineOptions
 from refbench.plugin import param
 from refbench.slicing import SliceOptions
 from refbench.split_options import SplitOptions
+from refbench.trust_options import ControlOptions, Controls, ThreatOptions
 
 RegionName = Literal["front_half", "whole", "face", "changed"]
 METRICS = ("correlation", "ssim")
@@ -88,6 +89,8 @@ class SuiteFile(BaseModel):
     seeds: Annotated[list[Annotated[int, Field(ge=0)]], AfterValidator(_distinct)] = param(
         [0], "one training of every attacker per seed", min_length=1
     )
+    controls: Controls = Field(ControlOptions(), description="attacks that tell whether the table can be believed")
+    threats: ThreatOptions = Field(ThreatOptions(), description="who attacks beside informed attackers")
     selection: SelectionOptions = Field(SelectionOptions(), description="what is best on validation people")
     training: TrainingOptions = Field(TrainingOptions(), description="how networks are trained")
     limits: Limits = Field(Limits(), description="what one job may use")

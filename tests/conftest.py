@@ -68,6 +68,7 @@ class Workplace:
             "anonymizers": ["smear"],
             "attackers": ["offset"],
             "metrics": ["correlation"],
+            "controls": False,
         }
         path = self.folder / f"{name}.yaml"
         path.write_text(yaml.safe_dump(usual | given))

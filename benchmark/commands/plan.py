@@ -61,7 +61,8 @@ def plan(
     except DataError as error:
         output.print(Text(f"missing: data: {error}"), soft_wrap=True)
         output.print(
-            f"{chosen.name} is a valid suite of {chosen.cells} cells; its jobs are known once the data is there"
+            f"{chosen.name} is a valid suite of {len(chosen.anonymizers)} anonymizers and {len(chosen.attackers)} "
+            "attackers; its jobs are known once the data is there"
         )
         return
     if trial:

@@ -71,9 +71,10 @@ def items(plan: Plan) -> Iterator[Item]:
                 yield Item(jobs[number].key, group)
     attackers = [_of_attacker(chosen, suite.file.training.gpus, slices) for chosen in suite.attackers]
     for cell in plan.cells:
-        train, reconstruct = attackers[cell.attacker]
+        train, reconstruct = attackers[cell.attack.attacker]
         people, tested = len(cell.train.identity["train"]), len(cell.reconstruct.identity["test"])
-        yield Item(cell.train.key, train, _work(suite.attackers[cell.attacker], people, slices))
+        if not cell.borrows:
+            yield Item(cell.train.key, train, _work(suite.attackers[cell.attack.attacker], people, slices))
         yield Item(cell.reconstruct.key, reconstruct, tested * pixels)
     yield from _of_faces(plan, data)
     regions = ", ".join(suite.file.regions)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from refbench.attackers.base import Attacker, Reconstructor, TrainingContext
 from refbench.attackers.options import NetworkAttacker
+from refbench.errors import NobodyLeft
 from refbench.jobs.score import region_of
 from refbench.jobs.task import Task, gather, released_slices
 from refbench.metrics.base import Metric
@@ -42,6 +43,8 @@ def run(task: Task) -> None:
         shared=Path(task.where["shared"]),
     )
     train = _pairs(task, "train", first=0)
+    if task.identity["wrong_pairs"]:
+        train = with_wrong_originals(train, [len(person) for person in task.identity["train"]])
     validation = _pairs(task, "validation", first=len(_scans(task, "train")))
     cards = task.identity["gpus"] if task.device.startswith("cuda") else 1
     reconstructor = fit_in_memory(
@@ -133,3 +136,26 @@ def _pairs(task: Task, part: str, first: int) -> SlicePairs:
     released = released_slices(folders, with_changed=True)
     pairs = SlicePairs(replace(released, release=first + released.release), gather(folders, "original"))
     return pairs if task.identity[part] else pairs.take(slice(0, 0))
+
+
+def with_wrong_originals(pairs: SlicePairs, scans: Sequence[int]) -> SlicePairs:
+    """Every release beside the original of another person, slice by slice: who learns from it, learns nobody's face.
+
+    Args:
+        pairs: person after person, every scan with the same number of slices.
+        scans: how many scans each person has.
+
+    Raises:
+        NobodyLeft: there is only one person.
+    """
+    if len(scans) < 2:
+        raise NobodyLeft("one person alone cannot be given another's face: wrong pairs need two training people")
+    first = np.cumsum([0, *scans])
+    # Whose face: the next person's, so that nobody keeps their own.
+    wrong = [
+        first[(person + 1) % len(scans)] + scan % scans[(person + 1) % len(scans)]
+        for person, count in enumerate(scans)
+        for scan in range(count)
+    ]
+    originals = pairs.original.reshape(int(first[-1]), -1, *pairs.original.shape[1:])
+    return SlicePairs(pairs.released, originals[wrong].reshape(pairs.original.shape))

@@ -11,11 +11,12 @@ import pandas as pd
 from refbench.face_columns import RANK1, figure_text, head_column, rank1_text
 from refbench.head_figures import Named, headlines
 from refbench.leaderboard import Leaderboard, read
-from refbench.render import failed_text, has_trouble, interval_text, names_with_seeds, rank_text, shown
+from refbench.render import failed_text, has_trouble, interval_text, names_with_seeds, rank_text, recovery_of, shown
 from refbench.report.bars import Scale, interval_bar
+from refbench.verdicts import RECOVERY
 
-FACES, HEADS = "recognised", "heads"
-"""Above the columns of who is recognised, and of figures of heads."""
+RECOVERED, FACES, HEADS = "recovered", "recognised", "heads"
+"""Above the columns of recovery, of who is recognised, and of figures of heads."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,8 @@ class BoardRow:
 
     Attributes:
         order: the rank as a number, None where it has none.
-        sense: why it is shown beside the attack that ranks.
+        sense: why it is shown beside the attack that ranks. untrusted: why it must not be believed.
+        unranked: why the anonymizer has no rank. Both are empty where there is nothing to say.
     """
 
     rank: str
@@ -74,7 +76,8 @@ class BoardRow:
     figures: tuple[Figure, ...]
     failed: str
     failed_count: int
-    missing: str
+    unranked: str
+    untrusted: str
     details: str
 
 
@@ -94,7 +97,7 @@ class BoardTable:
     @property
     def scored(self) -> tuple[str, ...]:
         """Metrics of slices: those that have a figure of every person."""
-        return tuple(metric for metric, _ in self.metrics if metric not in (FACES, HEADS))
+        return tuple(metric for metric, _ in self.metrics if metric not in (RECOVERED, FACES, HEADS))
 
     @property
     def anonymizers(self) -> tuple[str, ...]:
@@ -117,6 +120,10 @@ def board_table(board: Leaderboard, details: Mapping[str, str] | None = None) ->
     details = details or {}
     region, names = board.view.region, names_with_seeds(board)
     headings, metrics = [], []
+    if RECOVERY in board.rows:
+        about = "share of the way from the best of no attack and the baselines to the original that the attack goes"
+        headings.append(Heading("[95 %]", about, RECOVERED))
+        metrics.append((RECOVERED, 1))
     for metric in board.metrics:
         own = _headings(board, metric)
         headings += own
@@ -139,12 +146,14 @@ def board_table(board: Leaderboard, details: Mapping[str, str] | None = None) ->
             strongest=bool(strongest[number]),
             sense=f"strongest by {senses.iloc[number]}" if strongest[number] and not first[number] else "",
             figures=(
+                *([Figure(RECOVERED, float(row[RECOVERY]), written=(recovery_of(row), ""))] if RECOVERY in row else ()),
                 *(figure for metric in board.metrics for figure in _figures(board, row, metric, scales[metric])),
                 *_face_figures(board, row, heads),
             ),
             failed=failed_text(row),
             failed_count=int(row["failed"]),
-            missing=row["missing"],
+            unranked=row["unranked"],
+            untrusted=row["untrusted"],
             details=details.get(row["anonymizer"], ""),
         )
         for number, (_, row) in enumerate(board.rows.iterrows())

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from refbench.face_columns import NOTHING_HIDDEN, FaceFigures, percent
+from refbench.face_columns import FaceFigures, percent
 from refbench.identification import FIGURES, identification_figures
+from refbench.labels import NOTHING_HIDDEN, plugin_name
 from refbench.leaderboard import Leaderboard
 from refbench.render import attack_names
 from refbench.render_identification import HEADERS, attack_text, captions, figure_text
@@ -59,7 +60,7 @@ def recognition_sentences(board: Leaderboard) -> list[str]:
     names, lines = attack_names(board), []
     for anonymizer, rows in board.rows.groupby("anonymizer", sort=False):
         known = rows.dropna(subset=["reconstructed_rank1"])
-        if str(anonymizer).partition("(")[0] == NOTHING_HIDDEN or known.empty:
+        if plugin_name(str(anonymizer)) == NOTHING_HIDDEN or known.empty:
             continue
         worst = known.iloc[int(known["reconstructed_rank1"].to_numpy().argmax())]
         after, low, high = (float(worst[f"reconstructed_rank1{end}"]) for end in ("", "_low", "_high"))

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import pandas as pd
 
 from refbench.differences import Differences
+from refbench.labels import plugin_name
 from refbench.leaderboard import Leaderboard, read
 from refbench.plots.series import BASELINE
 from refbench.render import attack_names, interval_text, shown
+from refbench.render_controls import untrusted_captions
 from refbench.render_differences import too_few
 from refbench.report.recognition import recognition_sentences
-
-CONTROL_MARGIN = 0.02
-"""How far an attack may fall below the ceiling on heads that nothing was done to, before it counts as not learnt."""
+from refbench.verdicts import CONTROL
 
 MOST_MISSING = 3
 """Attacks that are named of each incomplete anonymizer."""
@@ -41,13 +41,13 @@ def verdict(board: Leaderboard, differences: Differences) -> list[Sentence]:
     ranked = strongest[strongest["rank"].notna()]
     findings = [*_winner(board, ranked), *recognition_sentences(board), *_apart(differences)]
     findings += [*_strong_attacks(board, ranked), *_idle(differences)]
-    doubts = [*_incomplete(strongest), *_failures(strongest), *_controls(board)]
+    doubts = [*_incomplete(strongest), *_unranked(strongest), *_failures(strongest), *untrusted_captions(board)]
     return [Sentence("finding", text) for text in findings] + [Sentence("doubt", text) for text in doubts]
 
 
 def _winner(board: Leaderboard, ranked: pd.DataFrame) -> list[str]:
     if ranked.empty:
-        return ["No anonymizer has a rank: every one lacks an attack. See what failed."]
+        return ["No anonymizer has a rank."]
     view, names = board.view, attack_names(board)
     first = ranked[ranked["rank"] == ranked["rank"].iloc[0]]
     best = first.iloc[0]
@@ -99,11 +99,17 @@ def _idle(differences: Differences) -> list[str]:
     names = attack_names(differences.board)
     gained: dict[str, bool] = {}
     for one in differences.attacks:
-        untouched = one.more.attacker.partition("(")[0] == BASELINE
+        untouched = plugin_name(one.more.attacker) == BASELINE
         gains = one.overall.value > 0 or untouched or pd.isna(one.overall.value)
         gained[one.more.attacker] = gained.get(one.more.attacker, False) or bool(gains)
     idle = [names[attacker] for attacker, gains in gained.items() if not gains]
     return [f"Never better than no attack: {', '.join(idle)}."] if idle else []
+
+
+def _unranked(strongest: pd.DataFrame) -> list[str]:
+    """Anonymizers without a rank, and why; controls never have one."""
+    rows = strongest[(strongest["missing"] == "") & ~strongest["unranked"].isin(["", CONTROL])]
+    return [f"{row['anonymizer']} has no rank: {row['unranked']}." for _, row in rows.iterrows()]
 
 
 def _incomplete(strongest: pd.DataFrame) -> list[str]:
@@ -120,27 +126,8 @@ def _shortened(missing: str) -> str:
 
 
 def _failures(strongest: pd.DataFrame) -> list[str]:
-    rows = strongest[strongest["failed"] > 0]
+    rows = strongest[(strongest["failed"] > 0) & (strongest["unranked"] != CONTROL)]
     told = [
         f"{row['anonymizer']} {row['failed']} of {row['scans']} scans ({row['reasons']})" for _, row in rows.iterrows()
     ]
     return [f"Failed: {', '.join(told)}. These scans are counted in all figures."] if told else []
-
-
-def _controls(board: Leaderboard) -> list[str]:
-    """Attackers that spoil heads to which nothing was done: there, giving back the input would be perfect."""
-    view, names = board.view, attack_names(board)
-
-    def value(row: pd.Series[Any], condition: str) -> float:
-        return read(row, condition, view.by, view.region, "all")
-
-    spoilt: dict[str, str] = {}
-    for _, row in board.rows.iterrows():
-        released, rebuilt = value(row, "anonymized"), value(row, "reconstructed")
-        if abs(released - 1) < 1e-9 and rebuilt < released - CONTROL_MARGIN:
-            spoilt.setdefault(names[row["attacker"]], f"{shown(rebuilt)} on {row['anonymizer']}")
-    return [
-        f"Untrusted: {name} reaches only {what}, where nothing is hidden and its input is the answer. "
-        "It has learnt too little: take its other figures as no limit of what can be got back."
-        for name, what in spoilt.items()
-    ]

@@ -13,6 +13,7 @@ from refbench.leaderboard import Leaderboard, View, build_leaderboard, default_v
 from refbench.plots.pictures import Album, ranked_scans
 from refbench.plots.series import strongest_attacks
 from refbench.render import attack_names
+from refbench.render_controls import CONTROLS, lines
 from refbench.report import about
 from refbench.report.board import board_table
 from refbench.report.cells import details_ids, opened_rows, pairs
@@ -29,6 +30,7 @@ from refbench.results import Run
 from refbench.run_jobs import WARNING, job_keys, shows_real_people
 from refbench.sharing.read import is_bundled
 from refbench.store import Store, write_text
+from refbench.verdicts import believed
 
 FILE = "report.html"
 VIEWER = "niivue-0.69.0.umd.js"
@@ -84,14 +86,21 @@ def _scored(run: Run, store: Store | None, *, real: bool, faces: bool) -> dict[s
     views, boards, differences = _tables(run)
     view, ids = views[0], details_ids(boards[0])
     tables = [board_table(board, ids) for board in boards]
-    images = _Images.of(run, store, view, boards[0], real=real) if store and (faces or not real) else _Images()
-    figures = page_figures(run, store, view)
-    drawn = [attack.anonymizer for attack in strongest_attacks(run, view.region, view.by)]
+    images = (
+        _Images.of(believed(run, boards[0].verdicts), store, view, boards[0], real=real)
+        if store and (faces or not real)
+        else _Images()
+    )
+    drawn_of = believed(run, boards[0].verdicts)
+    figures = page_figures(drawn_of, store, view)
+    drawn = [attack.anonymizer for attack in strongest_attacks(drawn_of, view.region, view.by)]
     traces = dict(zip(drawn, (figure for figure in figures if figure.name.startswith("traces_")), strict=True))
     return {
         "view": view,
         "tables": tables,
         "sentences": verdict(boards[0], differences[0]),
+        "controls": lines(boards[0].verdicts.trust),
+        "control_names": [" ".join(head.split()) for head in CONTROLS.values()],
         "opened": opened_rows(run, boards, tables, differences),
         "recognition": recognition(run, boards[0].faces),
         "differences": differences[0],

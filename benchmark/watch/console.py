@@ -77,9 +77,9 @@ class ConsoleProgress(Silent):
         if self._live:
             self._live.stop()
 
-    def planned(self, suite: Suite, total: int, cached: int) -> None:
+    def planned(self, suite: Suite, cells: int, total: int, cached: int) -> None:
         """Say how much there is to do."""
-        self._print(f"{suite.name} · {suite.dataset.label} · {suite.cells} cells · {total} jobs, {cached} cached")
+        self._print(f"{suite.name} · {suite.dataset.label} · {cells} cells · {total} jobs, {cached} cached")
 
     def stage(self, name: str, jobs: int, outlook: Outlook) -> None:
         """Begin a stage."""

@@ -84,11 +84,11 @@ class EventLog(Tally):
             **told,
         )
 
-    def planned(self, suite: Suite, total: int, cached: int) -> None:
+    def planned(self, suite: Suite, cells: int, total: int, cached: int) -> None:
         """See `Progress.planned`."""
-        super().planned(suite, total, cached)
+        super().planned(suite, cells, total, cached)
         about = {"format": FORMAT, "suite": suite.name, "engine": self._engine}
-        self._write("run_planned", **about, cells=suite.cells, jobs=total, cached=cached)
+        self._write("run_planned", **about, cells=cells, jobs=total, cached=cached)
 
     def stage(self, name: str, jobs: int, outlook: Outlook) -> None:
         """See `Progress.stage`."""

@@ -17,7 +17,7 @@ Ending = Literal["done", "failures", "stopped", "error"]
 class Progress(Listener, Protocol):
     """A listener that also hears of the plan, its stages, and what is found damaged."""
 
-    def planned(self, suite: Suite, total: int, cached: int) -> None:
+    def planned(self, suite: Suite, cells: int, total: int, cached: int) -> None:
         """The whole plan is known."""
 
     def stage(self, name: str, jobs: int, outlook: Outlook) -> None:
@@ -30,7 +30,7 @@ class Progress(Listener, Protocol):
 class Silent:
     """Hears everything and does nothing."""
 
-    def planned(self, suite: Suite, total: int, cached: int) -> None:
+    def planned(self, suite: Suite, cells: int, total: int, cached: int) -> None:
         """See `Progress.planned`."""
 
     def stage(self, name: str, jobs: int, outlook: Outlook) -> None:
@@ -62,7 +62,7 @@ class Tally(Silent):
         self.cached = 0
         self.ended_as: Counter[str] = Counter()
 
-    def planned(self, suite: Suite, total: int, cached: int) -> None:
+    def planned(self, suite: Suite, cells: int, total: int, cached: int) -> None:
         """See `Progress.planned`."""
         self.jobs, self.cached = total, cached
 
@@ -77,10 +77,10 @@ class Together:
     def __init__(self, *listeners: Progress) -> None:
         self._listeners = listeners
 
-    def planned(self, suite: Suite, total: int, cached: int) -> None:
+    def planned(self, suite: Suite, cells: int, total: int, cached: int) -> None:
         """See `Progress.planned`."""
         for one in self._listeners:
-            one.planned(suite, total, cached)
+            one.planned(suite, cells, total, cached)
 
     def stage(self, name: str, jobs: int, outlook: Outlook) -> None:
         """See `Progress.stage`."""
