@@ -187,7 +187,7 @@ def crossings(curves: Floats, strengths: Floats) -> Floats:
     rows, last = np.arange(len(curves)), _last_above(curves)
     before = np.clip(last, 0, len(strengths) - 2)
     above, below = curves[rows, before], curves[rows, before + 1]
-    with np.errstate(divide="ignore", invalid="ignore"):  # of curves that do not cross
+    with np.errstate(all="ignore"):  # of curves that do not cross
         share = np.nan_to_num((above - MARGIN) / (above - below), nan=1.0)
     return np.where(last < 0, -1.0, np.where(last == len(strengths) - 1, np.inf, before + share))
 
