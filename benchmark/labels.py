@@ -13,8 +13,7 @@ CONTROLS = (NOTHING_HIDDEN, "constant")
 
 def plugin_name(label: str) -> str:
     """The name a plug-in is registered by: `blur` of `blur(strength_mm=4)`; empty of an empty label."""
-    found = re.match(r"[\w-]+", label)
-    return found.group() if found else ""
+    return re.split(r"[ (]", label, maxsplit=1)[0]
 
 
 def knowledge(label: str) -> str:

@@ -160,7 +160,7 @@ def _table(
     table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="bold", show_edge=False)
     for name in ("", "anonymizer", ""):
         table.add_column(name, justify="right" if not name and not table.columns else "left", no_wrap=bool(name))
-    recovery = RECOVERY in board.rows
+    recovery = RECOVERY in board.rows and not short and board.metrics[0] in metrics
     if recovery:
         table.add_column("recovery\n[95 %]", justify="right", no_wrap=True)
     for metric in metrics:

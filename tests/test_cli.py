@@ -94,7 +94,7 @@ def test_plan_says_what_is_missing_and_runs_nothing(workplace: Workplace) -> Non
 
 
 def test_a_missing_tool_is_skipped_and_said(workplace: Workplace) -> None:
-    result = workplace.refbench("run", workplace.suite("anonymizers: [identity, command: {command: mri_nowhere}]"))
+    result = workplace.refbench("run", workplace.suite("anonymizers: [smear, command: {command: mri_nowhere}]"))
     assert result.returncode == 3
     assert "and 7 more: skipped: mri_nowhere not found on PATH" in result.stderr
     board = json.loads(workplace.refbench("leaderboard", "--format", "json").stdout)["rows"]

@@ -25,7 +25,8 @@ def figures(value: float) -> dict[str, float]:
 
 
 def make_board(*, trouble: bool = False, attackers: bool = False) -> Leaderboard:
-    facts = {"seed": 0, "attacker_params": "{}", "subjects": 4, "scans": 9, "failed": 0, "reasons": "", "missing": ""}
+    facts = {"seed": 0, "attacker_params": "{}", "subjects": 4, "scans": 9, "failed": 0, "reasons": ""}
+    facts |= {"missing": "", "unranked": ""}
     rows = [
         {"rank": 1, "anonymizer": "removal", "attacker": "gan", **facts, **figures(THIRD)},
         {"rank": 2, "anonymizer": "blur(strength_mm=4)", "attacker": "none", **facts, **figures(TINY)},
@@ -35,6 +36,7 @@ def make_board(*, trouble: bool = False, attackers: bool = False) -> Leaderboard
     if trouble:
         rows.append({"rank": None, "anonymizer": "odd", "attacker": "gan", **facts, **figures(math.nan)})
         rows[-1] |= {"failed": 3, "reasons": "2 face left, 1 brain cut", "missing": "gan: timed out"}
+        rows[-1]["unranked"] = rows[-1]["missing"]
     table = pd.DataFrame(rows)
     table["rank"] = table["rank"].astype("Int64")
     view = View(attackers=attackers)

@@ -83,7 +83,7 @@ def test_the_numbers_are_those_of_the_leaderboard_to_the_last_digit(plain: tuple
         board = build_leaderboard([run], View(region=region, attackers=True))
         assert len(rows) == len(board.rows)
         for _, row in board.rows.iterrows():
-            expected: list[float] = []
+            expected: list[float] = [row["recovery"]]
             for metric in board.metrics:
                 released, rebuilt = (f"{condition}_{metric}" for condition in ("anonymized", "reconstructed"))
                 pairs = [*((region, site) for site in board.sites), *((other, "all") for other in board.regions[1:])]
@@ -188,11 +188,13 @@ def test_the_verdict_says_who_hides_best_and_what_is_incomplete(tmp_path: Path) 
 
 
 def test_the_verdict_distrusts_attacks_that_spoil_heads_to_which_nothing_was_done(tmp_path: Path) -> None:
-    run = made_up_run(tmp_path / "made_up")
-    untouched = run.scores["anonymizer"].eq("shade") & run.scores["attacker"].ne("weak(steps=5)")
+    run = made_up_run(tmp_path / "made_up", anonymizers=("identity", "shade"))
+    untouched = run.scores["anonymizer"].eq("identity") & run.scores["attacker"].ne("weak(steps=5)")
     run.scores.loc[untouched, "value"] = 1.0
-    (doubt,) = said(run)["doubt"]
-    assert doubt.startswith("Untrusted: weak reaches only 0.")
+    cells = run.cells.assign(learner=run.cells["attacker"], threat="informed", floor=run.cells["attacker"].eq("none"))
+    cells["control"] = cells["anonymizer"].where(cells["anonymizer"] == "identity", "")
+    doubts = said(replace(run, cells=cells))["doubt"]
+    assert any(doubt.startswith("Untrusted, and never ranked: weak(steps=5): loses 0.") for doubt in doubts)
 
 
 def test_bars_reach_from_the_release_to_what_was_reconstructed() -> None:
