@@ -1,9 +1,11 @@
-"""The same head under two names: no attacker may have seen whom it is tested on."""
+"""No attacker may have seen whom it is tested on: not under another name, and not among the data set's files."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 
+from refbench.datasets.base import Dataset
 from refbench.errors import DataError
 from refbench.fingerprint import digest
 from refbench.preparation import PreparedScan
@@ -38,6 +40,17 @@ def copies(prepared: Iterable[PreparedScan]) -> dict[str, str]:
             )
         found[item.scan.subject] = f"same content as {other.scan.who}"
     return found
+
+
+def places_of(dataset: Dataset, prepared: Iterable[PreparedScan]) -> list[str]:
+    """Where a data set lies, for `where["dataset"]` of trainings and attacks, to which it is closed (`refbench.guard`).
+
+    Returns:
+        Absolute paths: what the data set's parameters name, and the folders of scans that lie elsewhere.
+    """
+    named = {place.absolute() for _, place in dataset if isinstance(place, Path)}
+    folders = {file.parent.absolute() for item in prepared for file in item.scan.files}
+    return sorted(map(str, named | {folder for folder in folders if named.isdisjoint((folder, *folder.parents))}))
 
 
 def _named(item: PreparedScan) -> str:

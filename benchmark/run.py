@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from refbench.caveats import scale_notes
 from refbench.cohort import Cohort
 from refbench.damage import set_aside_damaged
 from refbench.engines.base import Engine
@@ -188,5 +189,5 @@ def _about(plan: Plan, records: Records, engine: EngineOptions, started: float, 
         "training": suite.file.training.model_dump(mode="json"),
         "engine": {engine.name: engine.written()},
         "environment": environment(),
-        "notes": [*plan.notes, *batch_notes(trainings), *head_notes(plan, records)],
+        "notes": [*plan.notes, *scale_notes(suite.file.slices), *batch_notes(trainings), *head_notes(plan, records)],
     }
