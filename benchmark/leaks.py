@@ -9,13 +9,19 @@ from refbench.datasets.base import Dataset
 from refbench.errors import DataError
 from refbench.fingerprint import digest
 from refbench.preparation import PreparedScan
+from refbench.store import Store
+
+_REMEDY = (
+    "in two parts of the split: nobody may be tested by an attacker that has seen them. Take one of the two away, or "
+    "give both the same subject."
+)
 
 
 def copies(prepared: Iterable[PreparedScan]) -> dict[str, str]:
     """Scans that are the same bytes as an earlier one, by content and whatever their names say.
 
     Compared are the content of a scan's first file (the head itself) and its recipe: virtual people made from one
-    source differ in the latter, on purpose. A file that was compressed anew is another file here.
+    source differ in the latter, on purpose. A file that was compressed anew is found later: `refuse_same_voxels`.
 
     Returns:
         Subject to what it is a copy of, for tables; within one part a copy is odd, but nothing leaks.
@@ -34,12 +40,28 @@ def copies(prepared: Iterable[PreparedScan]) -> dict[str, str]:
             continue
         if other.part != item.part:
             raise DataError(
-                f"{_named(other)} and {_named(item)} are the same {'file' if content else 'head'}, in two parts of the "
-                "split: nobody may be tested by an attacker that has seen them. Take one of the two away, or give both "
-                "the same subject."
+                f"{_named(other)} and {_named(item)} are the same {'file' if content else 'head'}, {_REMEDY}"
             )
         found[item.scan.subject] = f"same content as {other.scan.who}"
     return found
+
+
+def refuse_same_voxels(prepared: Iterable[PreparedScan], store: Store) -> None:
+    """Find heads that are alike although their files differ: compressed anew, under another header.
+
+    Looked at are heads of files that were loaded already. Virtual people may be one head in several forms, on purpose.
+
+    Raises:
+        DataError: two such heads in different parts have the same voxels; the message names files and subjects.
+    """
+    first: dict[str, PreparedScan] = {}
+    for item in prepared:
+        voxels = (store.record(item.head.key) or {}).get("files", {}).get("voxels.npy") if item.scan.files else None
+        if voxels is None:
+            continue
+        other = first.setdefault(voxels[1], item)
+        if other.part != item.part:
+            raise DataError(f"{_named(other)} and {_named(item)} hold the same voxels, {_REMEDY}")
 
 
 def places_of(dataset: Dataset, prepared: Iterable[PreparedScan]) -> list[str]:

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from refbench.attackers.base import Reconstructor, TrainingContext
 from refbench.attackers.none import NoAttack
+from refbench.datasets.base import Dataset, Scan
 from refbench.jobs.task import Task
 from refbench.metrics.base import Metric
 from refbench.metrics.correlation import Correlation
 from refbench.metrics.recognizers.base import Faces, Matcher, Recognizer
 from refbench.plugin import param
-from refbench.types import Images, Region, ReleasedSlices, SlicePairs
+from refbench.types import Head, Images, Region, ReleasedSlices, SlicePairs
 
 
 def harness() -> Task:
@@ -78,6 +79,27 @@ class Leak(NoAttack):
 
     def load(self, folder: Path, device: str = "cpu") -> Reconstructor:
         return Reader(self)
+
+
+class HeadFiles(Dataset):
+    """Files that say in a word whose head they hold, a block of noise; what else they say changes nothing of it."""
+
+    real_people: ClassVar[bool] = False
+
+    path: Path = param(..., "folder of the files")
+
+    def label_names(self) -> frozenset[str]:
+        return frozenset({"brain", "face"})
+
+    def scans(self) -> list[Scan]:
+        return [Scan(file.name, "A", files=(file,)) for file in sorted(self.path.iterdir())]
+
+    def load(self, scan: Scan) -> Head:
+        rng = np.random.default_rng(int(scan.files[0].read_text().split()[0]))
+        block = np.zeros((24, 24, 24), dtype=bool)
+        block[4:20, 4:20, 4:20] = True
+        voxels = np.where(block, rng.uniform(90, 110, block.shape), 0).astype(np.float32)
+        return Head(voxels, np.diag([4.0, 4.0, 4.0, 1.0]), labels={"face": block, "brain": block})
 
 
 class Blind(Metric):

@@ -79,6 +79,23 @@ def test_an_attacker_that_reads_the_store_fails_and_an_honest_one_does_not(workp
         assert "attackers were told one number of the original of every scan" in told
 
 
+@pytest.mark.slow
+def test_one_head_in_two_files_that_differ_stops_the_run_before_anybody_learns(workplace: Workplace) -> None:
+    (workplace.folder / "scans").mkdir()
+    for name, text in {"a": "1", "b": "2", "c": "1 under another header"}.items():
+        (workplace.folder / "scans" / name).write_text(text)
+    (workplace.folder / "split.csv").write_text("subject,part\na,train\nb,validation\nc,test\n")
+    suite = workplace.suite(
+        f"{{plugins: [{TESTS / 'tiny_plugins.py'}, {TESTS / 'leaking_plugins.py'}], dataset: {{head_files: "
+        "{path: scans}}, split: {method: csv, csv: split.csv}}"
+    )
+    done = workplace.refbench("run", suite)
+    assert done.returncode == 2
+    assert "(subject a, train) and" in done.stderr
+    assert "(subject c, test) hold the same voxels, in two parts of the split" in done.stderr.replace("\n", " ")
+    assert not workplace.count("fit")
+
+
 def _attack(store: Store, *, region: str = "estimated", where: dict[str, object] | None = None) -> Job:
     """A job `reconstruct` whose inputs are in the store."""
     about = {"name": "mine", "params": {"region": region}}
