@@ -9,6 +9,7 @@ RefbenchError
 │   └── DamagedInput  a result that a job needs differs from its checksums (`refbench.damage`)
 ├── EngineError       the machines that jobs should run on cannot be had
 ├── CardFull          a graphics card has not enough memory for a training
+├── LeakError         an attacker opened what it was not given (`refbench.guard`)
 ├── NobodyLeft        the preparation of every subject of a part failed
 └── Unavailable       a plug-in lacks a program or a file on this machine
 """

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from refbench.caveats import scale_notes
 from refbench.cohort import Cohort
 from refbench.damage import set_aside_damaged
 from refbench.engines.base import Engine
@@ -16,6 +17,7 @@ from refbench.engines.options import HERE, EngineOptions
 from refbench.errors import StoreError
 from refbench.face_results import head_notes
 from refbench.forecast.estimate import outlook_of
+from refbench.leaks import refuse_same_voxels
 from refbench.lock_file import going_on, write_lock
 from refbench.plan import Plan, build_plan
 from refbench.provenance import environment
@@ -73,7 +75,7 @@ def execute(
 
     Raises:
         StoreError: the store cannot be written, and there is something to do.
-        DataError: the cohort cannot be listed or split.
+        DataError: the cohort cannot be listed or split, or one head is in two parts.
         SuiteError: `resume` names what is not there, or a training wants more graphics cards than there are.
         EngineError: the machines that jobs should run on cannot be had.
         KeyboardInterrupt: stopped by the user; what has finished is kept.
@@ -132,6 +134,7 @@ class _Execution:
         """A plan that others see, and whose results nobody takes out of the store from now on."""
         with self.store.undisturbed():
             plan = build_plan(self.suite, self.store, cohort, parts)
+            refuse_same_voxels(plan.scans, self.store)
             write_lock(plan, self.store, self.folder)
         write_plan(plan, self.store, self.started, self.engine, self.slots)
         return plan
@@ -192,6 +195,7 @@ def _about(plan: Plan, records: Records, engine: EngineOptions, started: float, 
         "notes": [
             *suite.file.controls.notes(),
             *plan.notes,
+            *scale_notes(suite.file.slices),
             *batch_notes(trainings),
             *head_notes(plan, records),
         ],

@@ -20,6 +20,7 @@ from refbench.damage import DamagedInput, check_inputs
 from refbench.errors import CardFull, InvalidOutput, NobodyLeft, RefbenchError, Unavailable
 from refbench.full_disk import says_full
 from refbench.gpu_use import GpuUse, card_is_full
+from refbench.guard import guarded
 from refbench.job import IN_STORE, Assignment, Job, Status
 from refbench.jobs.task import Task
 from refbench.plugin import Plugin
@@ -125,26 +126,27 @@ def run_job(
     shutil.rmtree(result, ignore_errors=True)
     result.mkdir()
     check_inputs(store, job.needs)
-    registry = Registry.discover(plugin_files)
+    with guarded(job, store, scratch, plugin_files):
+        registry = Registry.discover(plugin_files)
 
-    def plugin(identity: Mapping[str, Any]) -> Plugin:
-        made = registry.find(identity["kind"], identity["name"]).load().model_validate(identity["params"])
-        if made.missing():
-            raise Unavailable(made.missing())
-        return made
+        def plugin(identity: Mapping[str, Any]) -> Plugin:
+            made = registry.find(identity["kind"], identity["name"]).load().model_validate(identity["params"])
+            if made.missing():
+                raise Unavailable(made.missing())
+            return made
 
-    task = Task(
-        identity=job.identity,
-        where={name: str(store.root / path) if name in IN_STORE else path for name, path in job.where.items()},
-        inputs={key: store.folder(key) for key in job.needs},
-        out=result,
-        scratch=scratch,
-        plugin=plugin,
-        device=device,
-        report=report,
-        remarks={} if remarks is None else remarks,
-    )
-    importlib.import_module(f"refbench.jobs.{job.kind}").run(task)
+        task = Task(
+            identity=job.identity,
+            where={name: str(store.root / path) if name in IN_STORE else path for name, path in job.where.items()},
+            inputs={key: store.folder(key) for key in job.needs},
+            out=result,
+            scratch=scratch,
+            plugin=plugin,
+            device=device,
+            report=report,
+            remarks={} if remarks is None else remarks,
+        )
+        importlib.import_module(f"refbench.jobs.{job.kind}").run(task)
 
 
 def _reporter(connection: Connection, running: Running) -> Any:

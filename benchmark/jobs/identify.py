@@ -4,8 +4,7 @@ import json
 
 import numpy as np
 
-from refbench.errors import InvalidOutput
-from refbench.jobs.recognize import load_faces
+from refbench.jobs.recognize import compared, load_faces
 from refbench.jobs.task import Task
 from refbench.metrics.recognizers.base import Faces, Recognizer
 
@@ -18,9 +17,7 @@ def run(task: Task) -> None:
     probes = load_faces([task.inputs[task.identity["probes"]]])
     # Of an original the first face is the one as it lies.
     gallery = Faces.joined([load_faces([task.inputs[key]]).take(slice(0, 1)) for key in task.identity["gallery"]])
-    found = recognizer.load(trained / "model").similarity(probes, gallery)
-    name, shape = task.identity["recognizer"]["name"], (len(probes), len(gallery))
-    if not isinstance(found, np.ndarray) or found.shape != shape or found.dtype != np.float64 or np.isinf(found).any():
-        raise InvalidOutput(f"{name} must give float64 {shape}, finite or NaN")
+    matcher, name = recognizer.load(trained / "model"), task.identity["recognizer"]["name"]
+    found = compared(matcher, name, probes, gallery, task.identity["gallery"])
     meaning = json.loads((trained / "calibration.json").read_text())
     np.save(task.out / "similarity.npy", meaning["slope"] * found + meaning["offset"])
