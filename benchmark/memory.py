@@ -74,10 +74,17 @@ class MemoryFigures:
 def read_memory(folder: Path) -> Memory:
     """What the job `memory` left in its folder of the store."""
     found = json.loads((folder / "memory.json").read_text())
-    people = found.pop("training_people")
-    whole = {"person", "rank"}
-    arrays = {name: np.array(values, np.int64 if name in whole else np.float64) for name, values in found.items()}
-    return Memory(people, **arrays)
+    floats = {name: np.array(values, np.float64) for name, values in found.items()}
+    return Memory(
+        found["training_people"],
+        floats["own"],
+        floats["nearest"],
+        np.array(found["person"], np.int64),
+        np.array(found["rank"], np.int64),
+        floats["most_alike"],
+        floats["reconstructions"],
+        floats["originals"],
+    )
 
 
 def memory_figures(memory: Memory, people: Sequence[tuple[str, str]]) -> MemoryFigures:

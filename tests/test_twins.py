@@ -150,13 +150,12 @@ def test_people_are_compared_by_their_most_similar_scans() -> None:
 
 @pytest.mark.slow
 def test_a_phantoms_second_visit_is_found_among_phantoms(tmp_path: Path) -> None:
-    phantom = Phantom(subjects=9, sessions=2, scale=0.25)
+    phantom = Phantom(subjects=7, sessions=2, scale=0.25)
     visits = {(scan.subject, scan.session): scan for scan in phantom.scans()}
-    shown = [*((f"P00{number}", "1") for number in range(1, 10)), ("P003", "2")]
-    heads = [phantom.load(visits[who]) for who in shown]
-    frame = build_frame(heads[:7])
-    rng = np.random.default_rng(0)
-    looks = [np.stack([face_of(head, frame), face_of(moved(head, rng), frame)]) for head in heads]
-    twins = found(tmp_path, once(looks[:7]), once(looks[7:]))
-    assert twins.trained == (("test2", "train2"),)
-    assert twins.tested == ()
+    heads = [phantom.load(visits[who]) for who in [*((f"P00{n}", "1") for n in range(1, 8)), ("P003", "2")]]
+    frame = build_frame(heads[:2])
+    looks = [np.stack([face_of(head, frame), UNKNOWN]) for head in heads]
+    for number in range(3):  # enough for a median
+        looks[number][1] = face_of(moved(heads[number], np.random.default_rng(number)), frame)
+    twins = found(tmp_path, once(looks[:6]), once(looks[6:]))
+    assert twins == Twins(True, (("test1", "train2"),), (), 0)

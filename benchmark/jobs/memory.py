@@ -13,12 +13,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from refbench.attackers.alignment import average, halve, mean_in_reference
+from refbench.attackers.alignment import Reference, average, halve, mean_in_reference
 from refbench.errors import NobodyLeft
 from refbench.jobs.task import Task
 from refbench.likeness import Crowd, Floats
 from refbench.slice_storage import decode
-from refbench.types import Images, Mask, ReleasedSlices
+from refbench.types import Affine, Images, Mask, ReleasedSlices
 
 SIDE, PLANES = 32, 48
 """Slices are made smaller until they have no more pixels along a side, and stacks until they have no more planes."""
@@ -52,33 +52,35 @@ def run(task: Task) -> None:
     test = [task.inputs[key] for key in task.identity["test"]]
     if not (train and test):
         raise NobodyLeft("nobody is left: memory wants people who were trained on, and people who are tested")
-    learnt = _stacked([_coarse(np.load(folder / "original.npy")) for person in train for folder in person])
-    reference, poses = average(learnt, rounds=1)
-    places = np.split(np.arange(len(poses)), np.cumsum([len(person) for person in train])[:-1])
-
-    def brought(stack: Images, pose: NDArray[np.float64]) -> Floats:
-        return np.asarray(mean_in_reference(stack, _stacked([stack]), [pose], reference).ravel(), dtype=np.float64)
-
-    def visits(numbers: NDArray[np.int64]) -> Floats:
-        stacks = [learnt.images[learnt.release == number] for number in numbers]
-        return np.mean([brought(stack, poses[number]) for stack, number in zip(stacks, numbers, strict=True)], axis=0)
-
-    faces = np.stack([visits(numbers) for numbers in places])
+    reference, faces = _training_faces(train)
     images = np.load(task.inputs[task.identity["reconstructed"]] / "reconstructed.npy", mmap_mode="r")
     originals, reconstructions, weights, end = [], [], [], 0
     for done, folder in enumerate(test):
-        original = np.load(folder / "original.npy")
-        end += len(original)
-        coarse = _coarse(original)
-        pose = reference.align(coarse)
-        originals.append(brought(coarse, pose))
-        reconstructions.append(brought(_coarse(images[end - len(original) : end]), pose))
-        weights.append(brought(_coarse(_looked_at(folder)), pose))
+        stored = np.load(folder / "original.npy")
+        end += len(stored)
+        original = _coarse(stored)
+        pose = reference.align(original)
+        originals.append(_laid(original, pose, reference))
+        reconstructions.append(_laid(_coarse(images[end - len(stored) : end]), pose, reference))
+        weights.append(_laid(_coarse(_looked_at(folder)), pose, reference))
         task.report(done + 1, len(test), {})
     found = compare(
         faces, np.stack(originals), np.stack(reconstructions), np.stack(weights), np.array(task.identity["people"])
     )
     (task.out / "memory.json").write_text(json.dumps({"training_people": len(train), **found}))
+
+
+def _training_faces(train: Sequence[Sequence[Path]]) -> tuple[Reference, Floats]:
+    """Where all are laid, and the faces of the training people, one each: the mean of who came more than once."""
+    stacks = [[_coarse(np.load(folder / "original.npy")) for folder in person] for person in train]
+    reference, poses = average(_stacked([stack for own in stacks for stack in own]), rounds=1)
+    pose = iter(poses)
+    return reference, np.stack([np.mean([_laid(one, next(pose), reference) for one in own], axis=0) for own in stacks])
+
+
+def _laid(stack: Images, pose: Affine, reference: Reference) -> Floats:
+    """A stack where it lies in the reference, float64 [voxels]."""
+    return mean_in_reference(stack, _stacked([stack]), [pose], reference).ravel().astype(np.float64)
 
 
 def compare(
