@@ -51,9 +51,11 @@ KINDS = (
     "train",
     "reconstruct",
     "score",
+    "memory",
     "frame",
     "look",
     "recognize",
+    "twins",
     "identify",
     "measure",
 )
