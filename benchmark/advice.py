@@ -13,6 +13,7 @@ from typing import Any
 
 import pandas as pd
 
+from refbench.attack_names import names_with_seeds
 from refbench.data_facts import data_in_words
 from refbench.enough import how_much_is_enough, in_words
 from refbench.face_columns import RANK1, figure_text, head_column, percent
@@ -21,7 +22,7 @@ from refbench.labels import plugin_name
 from refbench.leaderboard import Leaderboard, read
 from refbench.plots.series import sweeps
 from refbench.registry import Registry
-from refbench.render import failed_text, names_with_seeds, recovery_of, shown
+from refbench.render import failed_text, recovery_of, shown
 from refbench.render_controls import recovery_text
 from refbench.results import Run
 from refbench.verdicts import CONTROL, RECOVERY, RECOVERY_RANK1

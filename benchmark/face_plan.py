@@ -88,11 +88,7 @@ class FacePlanner:
     @cached_property
     def recognizers(self) -> tuple[Job, ...]:
         """One for each recognizer of the suite: taught on training people."""
-        people: dict[str, list[str]] = {}
-        for item in self._usable("train"):
-            for look in self.looks_of(item):
-                if look.key not in self.failed:
-                    people.setdefault(item.scan.subject, []).append(look.key)
+        people = self._looks_of_people("train")
         return tuple(
             job_of(
                 "recognize",
@@ -104,6 +100,26 @@ class FacePlanner:
             )
             for chosen in self.suite.recognizers
         )
+
+    @cached_property
+    def twins(self) -> Job | None:
+        """Whether a test person is there under another name too, by face: asked of a recognizer that learns nothing."""
+        people = {part: list(self._looks_of_people(part).values()) for part in ("train", "test")}
+        if not (self.frame and all(people.values())):
+            return None
+        asked = next((one for one in self.suite.recognizers if one.name == "surface"), self.suite.recognizers[0])
+        code = code_fingerprint("refbench.jobs.twins")
+        identity = {"recognizer": self._identity(asked), "seed": self.suite.file.seed, **people, "code": code}
+        needs = tuple(key for part in people.values() for own in part for key in own)
+        return Job("twins", "twins by face", identity, needs=needs)
+
+    def taught(self) -> list[Job]:
+        """Jobs that learn from, or look at, originals only."""
+        return [*self.recognizers, *([self.twins] if self.twins else [])]
+
+    def subjects(self, part: str) -> list[str]:
+        """In the order of `twins`."""
+        return list(self._looks_of_people(part))
 
     @cached_property
     def gallery(self) -> tuple[PlannedScan, ...]:
@@ -185,6 +201,15 @@ class FacePlanner:
             {"views": list(views), **made, **identity, "code": code},
             needs=tuple(dict.fromkeys(needs)),
         )
+
+    def _looks_of_people(self, part: str) -> dict[str, list[str]]:
+        """Keys of the looks at everybody's originals, by subject."""
+        people: dict[str, list[str]] = {}
+        for item in self._usable(part):
+            for look in self.looks_of(item):
+                if look.key not in self.failed:
+                    people.setdefault(item.scan.subject, []).append(look.key)
+        return people
 
     def _usable(self, part: str) -> Iterator[PlannedScan]:
         return (item for item in self.scans if item.part == part and item.head.key not in self.failed)

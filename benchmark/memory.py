@@ -13,7 +13,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from refbench.statistics import Estimate, Floats, bootstrap_weights, estimate, mean, resampled_means
+from refbench.plan import Cell, Plan
+from refbench.records import Records
+from refbench.statistics import UNDEFINED, Estimate, Floats, bootstrap_weights, estimate, mean, resampled_means
+from refbench.store import Store
 
 COPIED_SHARE = 0.1
 """A cell with no larger share of copies is left alone: they would hardly move its figures."""
@@ -127,3 +130,13 @@ def copied(memory: Memory) -> str:
     if copies <= COPIED_SHARE * tested or bdtrc(copies - 1, tested, chance) > BY_CHANCE:
         return ""
     return f"{copies} of {tested} reconstructions are copies of training faces"
+
+
+def memory_columns(cell: Cell, plan: Plan, store: Store, records: Records) -> dict[str, float | str]:
+    """Of a row of cells.csv: the figures of its job `memory`, and why it is not to be trusted; empty if it is."""
+    nothing = MemoryFigures(UNDEFINED, UNDEFINED, UNDEFINED)
+    if cell.memory is None or cell.memory.key not in records.done:
+        return {**nothing.columns(), "copied": ""}
+    memory = read_memory(store.folder(cell.memory.key))
+    people = [(item.scan.site, item.scan.subject) for item in plan.tested[cell.anonymizer]]
+    return {**memory_figures(memory, people).columns(), "copied": copied(memory)}

@@ -102,14 +102,14 @@ def _named(plan: Plan) -> Iterator[tuple[Job, Names]]:
         for jobs in (item.anonymized, item.checks, item.slices):
             for job, anonymizer in zip(jobs, hidden, strict=True):
                 yield _about(job, subject, anonymizer)
-    common = (plan.average, plan.faces.frame, *plan.faces.recognizers)
+    common = (plan.average, plan.faces.frame, *plan.faces.taught())
     yield from (_about(job) for job in common if job)
     for scores, heads, anonymizer in zip(plan.releases, plan.released_heads, hidden, strict=True):
         for job in (*scores, *heads.jobs()):
             yield _about(job, anonymizer, every)
     for cell in plan.cells:
         attack = "attacker", (*attackers[cell.attack.attacker][1], cell.attack.label(plan.suite))
-        for job in (cell.train, cell.reconstruct, *cell.scores, *cell.heads.jobs()):
+        for job in (cell.train, cell.reconstruct, *cell.judged(), *cell.heads.jobs()):
             yield _about(job, hidden[cell.anonymizer], attack)
 
 

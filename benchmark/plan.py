@@ -10,11 +10,13 @@ from typing import Any
 
 from refbench.attackers.base import Attacker
 from refbench.attackers.options import NetworkAttacker
-from refbench.attacks import Attack, Attacks
+from refbench.attacks import Attack, Attacks, control_of
 from refbench.cohort import Cohort, list_cohort
+from refbench.datasets.base import Dataset
 from refbench.face_plan import FacePlanner, HeadJobs
 from refbench.fingerprint import code_fingerprint, digest
 from refbench.job import Job
+from refbench.leaks import places_of
 from refbench.preparation import PlannedScan, ScanBuilder
 from refbench.share import nested_order
 from refbench.split_options import Part
@@ -24,7 +26,12 @@ from refbench.suite import Chosen, Suite
 
 @dataclass(frozen=True)
 class Cell:
-    """One anonymizer against one attack. `scores`: one job per metric; `heads`: of whole heads."""
+    """One anonymizer against one attack.
+
+    Attributes:
+        scores: one job per metric. heads: of whole heads.
+        memory: whether reconstructions are copies of training faces; None where nobody asks.
+    """
 
     anonymizer: int
     attack: Attack
@@ -32,11 +39,16 @@ class Cell:
     reconstruct: Job
     scores: tuple[Job, ...]
     heads: HeadJobs
+    memory: Job | None = None
 
     @property
     def borrows(self) -> bool:
         """Whether its training is that of another anonymizer's cell."""
         return self.attack.learnt_on != self.anonymizer
+
+    def judged(self) -> list[Job]:
+        """What is asked of its reconstructions, slice by slice."""
+        return [*self.scores, *([self.memory] if self.memory else [])]
 
 
 @dataclass(frozen=True)
@@ -96,7 +108,7 @@ class Plan:
             else:
                 cells[attacker.gpu].append([cell.train, cell.reconstruct])
         scores = [[job] for jobs in self.releases for job in jobs]
-        scores += [[job] for cell in self.cells for job in cell.scores]
+        scores += [[job] for cell in self.cells for job in cell.judged()]
         scores += [shard for heads in self.heads() for shard in heads.shards()]
         return (
             Stage("prepare", [planned.common() for planned in self.scans]),
@@ -105,7 +117,7 @@ class Plan:
                 "anonymize",
                 [*([look] for look in self.faces.looks.values()), *(planned.releases() for planned in self.scans)],
             ),
-            Stage("attack", [*cells[False], *([job] for job in self.faces.recognizers)]),
+            Stage("attack", [*cells[False], *([job] for job in self.faces.taught())]),
             Stage("attack (deep)", cells[True], deep=True),
             Stage("attack elsewhere", borrowing[False]),
             Stage("attack elsewhere (deep)", borrowing[True], deep=True),
@@ -152,7 +164,11 @@ def build_plan(
     average = preparing.average(training)
     planned = tuple(preparing.release(item, average) for item in prepared)
     faces = FacePlanner(suite, identities, planned, failed)
-    builders = [_Builder(suite, identities, number, planned, failed, faces) for number in range(len(suite.anonymizers))]
+    assert isinstance(suite.dataset.plugin, Dataset)
+    places = places_of(suite.dataset.plugin, prepared)
+    builders = [
+        _Builder(suite, identities, number, planned, failed, faces, places) for number in range(len(suite.anonymizers))
+    ]
     releases = tuple(builder.scores(None, f"{builder.hidden.label} released") for builder in builders)
     attacks = Attacks(suite, sorted({item.scan.site for item in training}))
     cells = tuple(
@@ -204,6 +220,7 @@ class _Builder:
     planned: Sequence[PlannedScan]
     failed: frozenset[str]
     faces: FacePlanner
+    places: Sequence[str]
     _shown: dict[tuple[float, str], _Shown] = field(default_factory=dict)
 
     def identity(self, chosen: Chosen) -> dict[str, Any]:
@@ -241,12 +258,37 @@ class _Builder:
                 "code": code_fingerprint("refbench.jobs.reconstruct"),
             },
             needs=(train.key, *self.test),
+            where={"dataset": self.places},
         )
         if attack.control:
             heads = self.faces.nothing
         else:
             heads = self.faces.of_cell(self.number, self.tested, name, reconstruct)
-        return Cell(self.number, attack, train, reconstruct, self.scores(reconstruct, name), heads)
+        memory = None if self._exempt(attack) else self.memory(attack, reconstruct, name)
+        return Cell(self.number, attack, train, reconstruct, self.scores(reconstruct, name), heads, memory)
+
+    def _exempt(self, attack: Attack) -> bool:
+        """From being asked for copies: controls, and baselines, some of which copy on purpose."""
+        plugin = self.suite.attackers[attack.attacker].plugin
+        assert isinstance(plugin, Attacker)
+        control = attack.control or control_of(self.hidden)
+        return bool(control) or plugin.floor or not self.suite.file.controls.memory
+
+    def memory(self, attack: Attack, reconstruct: Job, name: str) -> Job:
+        attacker = self.suite.attackers[attack.attacker].plugin
+        assert isinstance(attacker, Attacker)
+        # Their faces are the same whatever hid them, and lie where this anonymizer's test people's do.
+        learnt_from = self.shown(attacker.share, attack.site).people["train"]
+        people = {subject: n for n, subject in enumerate(dict.fromkeys(item.scan.subject for item in self.tested))}
+        identity = {
+            "test": self.test,
+            "people": [people[item.scan.subject] for item in self.tested],
+            "train": learnt_from,
+            "reconstructed": reconstruct.key,
+            "code": code_fingerprint("refbench.jobs.memory"),
+        }
+        faces = [key for person in learnt_from for key in person]
+        return Job("memory", f"memory {name}", identity, needs=(reconstruct.key, *self.test, *faces))
 
     def train(self, attack: Attack, name: str) -> Job:
         chosen, options = self.suite.attackers[attack.attacker], self.suite.file.training
@@ -263,7 +305,7 @@ class _Builder:
             "code": code_fingerprint("refbench.jobs.train"),
             **shown.people,
         }
-        return Job("train", f"train {name}", identity, shown.needs, shown.where)
+        return Job("train", f"train {name}", identity, shown.needs, {**shown.where, "dataset": self.places})
 
     def shown(self, share: float, site: str) -> _Shown:
         """What an attacker learns from that sees a share of the training people, of one site or of all."""

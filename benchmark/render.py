@@ -12,9 +12,9 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from refbench.attack_names import attack_names, names_with_seeds
 from refbench.face_columns import RANK1, figure_text, head_column, rank1_text
 from refbench.head_figures import Named, headlines
-from refbench.labels import knowledge, plugin_name
 from refbench.leaderboard import DIGITS, Leaderboard, read
 from refbench.render_controls import CONTROLS, control_captions, controls_json, controls_table, lines, recovery_text
 from refbench.verdicts import CONTROL, RECOVERY
@@ -55,7 +55,7 @@ def to_markdown(board: Leaderboard) -> str:
 
 
 def _controls_markdown(board: Leaderboard) -> list[str]:
-    found = lines(board.verdicts.trust)
+    found = lines(board)
     if not found:
         return []
     heads = ["controls of", *(" ".join(head.split()) for head in CONTROLS.values())]
@@ -104,32 +104,6 @@ def _site_headers(board: Leaderboard) -> list[str]:
     return [*board.compared_sites, "all [95 %]"] if board.compared_sites else [f"{board.sites[0]} [95 %]"]
 
 
-def attack_names(board: Leaderboard) -> dict[str, str]:
-    """Attackers by the parameters that tell them from others of the same name; CSV and JSON have all parameters."""
-    params = {label: json.loads(text) for label, text in board.tried.items()}
-    names = {}
-    for label, own in params.items():
-        name = plugin_name(label)
-        rivals = {known: other for known, other in params.items() if plugin_name(known) == name}
-        telling = [key for key in own if any(other.get(key) != own[key] for other in rivals.values())]
-        # What one of them names and another leaves at its default is what its author meant to try.
-        meant = [key for key in telling if not all(f"{key}=" in known for known in rivals)]
-        values = {key: f"{own[key]:g}" if isinstance(own[key], float) else own[key] for key in meant or telling}
-        inside = ", ".join(f"{key}={value}" for key, value in values.items())
-        names[label] = (f"{name}({inside})" if inside else name) + knowledge(label)
-    return names
-
-
-def names_with_seeds(board: Leaderboard) -> dict[tuple[str, int], str]:
-    """Names of attacks by label and seed; the seed is said where there are several."""
-    names, rows = attack_names(board), board.rows
-    several = rows["seed"].nunique() > 1 or "over_seeds" in rows
-    return {
-        (label, seed): names[label] + (f" seed {seed}" if several else "")
-        for label, seed in zip(rows["attacker"], rows["seed"], strict=True)
-    }
-
-
 def to_terminal(board: Leaderboard, width: int) -> RenderableType:
     """Two lines a row: what was released, and after the attack. Metrics go below each other on a narrow terminal.
 
@@ -143,7 +117,7 @@ def to_terminal(board: Leaderboard, width: int) -> RenderableType:
     parts: list[RenderableType] = [wide] if fits else [_table(board, (metric,)) for metric in board.metrics]
     if faces and not fits:
         parts.insert(0, _table(board, board.metrics, heads, faces=True, short=True))
-    controls = controls_table(board.verdicts.trust)
+    controls = controls_table(board)
     if controls:
         parts += [Text(""), controls]
     return Group(*parts, *(Text(caption, style="dim") for caption in _captions(board)))

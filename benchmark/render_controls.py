@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
+from refbench.attack_names import attack_names
 from refbench.statistics import Estimate
 from refbench.trust import Checked, Trust
 
@@ -19,27 +20,29 @@ CONTROLS = {
     "constant": "constant\nrecovered",
     "shuffled": "wrong pairs\nrecovered",
     "crossed": "learnt on originals\nrecovered at most",
+    "memory": "copies\nat most",
 }
 """Each control, and the head of its column."""
 
 
-def controls_table(trust: Trust) -> Table | None:
+def controls_table(board: Leaderboard) -> Table | None:
     """As a table for the terminal; None where there are no controls."""
-    if not trust.checks:
+    if not board.verdicts.trust.checks:
         return None
     table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="bold", show_edge=False)
     table.add_column("\ncontrols of", no_wrap=True)
     for head in CONTROLS.values():
         table.add_column(head, justify="right", no_wrap=True)
-    for line in lines(trust):
+    for line in lines(board):
         table.add_row(*line)
     return table
 
 
-def lines(trust: Trust) -> list[list[str]]:
+def lines(board: Leaderboard) -> list[list[str]]:
     """Every attacker and what each control came to, in the order of `CONTROLS`."""
-    learners = dict.fromkeys(check.learner for check in trust.checks)
-    return [[learner, *(_cell(trust.checks, learner, control) for control in CONTROLS)] for learner in learners]
+    checks, names = board.verdicts.trust.checks, attack_names(board)
+    learners = dict.fromkeys(check.learner for check in checks)
+    return [[names[learner], *(_cell(checks, learner, control) for control in CONTROLS)] for learner in learners]
 
 
 def control_captions(board: Leaderboard) -> list[str]:
@@ -61,7 +64,8 @@ def untrusted_captions(board: Leaderboard) -> list[str]:
     for (_, attacker, _), why in board.verdicts.trust.untrusted.items():
         if attacker in board.tried:
             reasons.setdefault(attacker, {}).update(dict.fromkeys(why))
-    return [f"Untrusted, and never ranked: {who}: {'; '.join(why)}." for who, why in reasons.items()]
+    names = attack_names(board)
+    return [f"Untrusted, and never ranked: {names[who]}: {'; '.join(why)}." for who, why in reasons.items()]
 
 
 def controls_json(trust: Trust) -> list[dict[str, Any]]:

@@ -12,9 +12,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from refbench.attack_names import attack_names
 from refbench.differences import LEVEL, Difference, Differences
 from refbench.leaderboard import DIGITS
-from refbench.render import attack_names
 from refbench.results import NO_ATTACK
 from refbench.significance import EXACT, FLIPS
 from refbench.statistics import Estimate

@@ -26,6 +26,7 @@ import pandas as pd
 
 from refbench.attackers.base import Attacker
 from refbench.attacks import control_of
+from refbench.caveats import metric_notes
 from refbench.cohort import split_csv
 from refbench.data_facts import data_facts
 from refbench.errors import RefbenchError
@@ -41,11 +42,13 @@ from refbench.face_tables import (
 )
 from refbench.fingerprint import canonical_json, digest
 from refbench.job import Job
+from refbench.memory import memory_columns
 from refbench.plan import Plan
 from refbench.preparation import PlannedScan
 from refbench.records import Record, Records
 from refbench.store import FileHashes, Store, write_atomically
 from refbench.suite import Chosen, Suite
+from refbench.twins import Twins, read_twins
 
 NO_ATTACK = ""
 """What the column `attacker` holds for the condition `anonymized`."""
@@ -101,11 +104,13 @@ def write_results(plan: Plan, store: Store, records: Records, info: dict[str, An
     conditions = [about for about, _, _ in _conditions(plan)]
     identification = identification_table(plan, conditions, store, records.done)
     heads = head_table(plan, conditions, store, records.done)
-    cells, subjects = cell_table(plan, records), subject_table(plan, store, records)
+    cells, subjects = cell_table(plan, store, records), subject_table(plan, store, records)
     options = plan.suite.file.split.model_dump(mode="json", exclude={"csv"})
     split = plan.cohort.split
     info = info | {"split": {**options, "people": split.people(), "digest": split.digest}}
     info["data"] = data_facts(plan, store, records.done)
+    twins = twins_of(plan, store, records)
+    info["notes"] = [*info.get("notes", ()), *(twins.notes() if twins else ()), *metric_notes(scores)]
     run = Run(folder, info, scores, cells, subjects, identification, heads)
     if not store.writable:
         return run
@@ -113,7 +118,7 @@ def write_results(plan: Plan, store: Store, records: Records, info: dict[str, An
     write_face_tables(folder, identification, heads)
     write_atomically(folder / "cells.csv", cells.to_csv(index=False))
     write_atomically(folder / "subjects.csv", subjects.to_csv(index=False))
-    write_atomically(folder / "split.csv", split_table(plan, records.failures).to_csv(index=False))
+    write_atomically(folder / "split.csv", split_table(plan, records.failures, twins).to_csv(index=False))
     write_atomically(folder / "suite.yaml", plan.suite.text)
     write_atomically(folder / "jobs.json", json.dumps({job.label: job.key for job in plan.jobs()}, indent=0))
     write_atomically(folder / "run.json", json.dumps(info, indent=1))
@@ -248,7 +253,7 @@ def _images(tested: Sequence[PlannedScan], count: int) -> pd.DataFrame:
     )
 
 
-def cell_table(plan: Plan, records: Records) -> pd.DataFrame:
+def cell_table(plan: Plan, store: Store, records: Records) -> pd.DataFrame:
     """How every cell ended: the first of its jobs that did not end well decides."""
     hidden = [_plugin_columns("anonymizer", chosen) for chosen in plan.suite.anonymizers]
     attackers = [_plugin_columns("attacker", chosen) for chosen in plan.suite.attackers]
@@ -259,6 +264,7 @@ def cell_table(plan: Plan, records: Records) -> pd.DataFrame:
         bad = next((r for r in ends if r is None or r["status"] != "ok"), {"status": "ok", "error": ""})
         bad = bad or {"status": "cancelled", "error": NOT_RUN}
         trained = ends[0] or {}
+        remembered = memory_columns(cell, plan, store, records)
         rows.append(
             {
                 **hidden[cell.anonymizer],
@@ -274,6 +280,7 @@ def cell_table(plan: Plan, records: Records) -> pd.DataFrame:
                 "train_seconds": trained.get("seconds"),
                 "train_memory_mb": trained.get("peak_memory_mb"),
                 "device": trained.get("device", ""),
+                **remembered,
                 "key": cell.train.key,
             }
         )
@@ -308,10 +315,20 @@ def subject_table(plan: Plan, store: Store, records: Records) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def split_table(plan: Plan, failures: Mapping[str, Record]) -> pd.DataFrame:
+def twins_of(plan: Plan, store: Store, records: Records) -> Twins | None:
+    """Who may be there under two names, where it was looked for."""
+    job = plan.faces.twins
+    if job is None or job.key not in records.done:
+        return None
+    return read_twins(store.folder(job.key), plan.faces.subjects("train"), plan.faces.subjects("test"))
+
+
+def split_table(plan: Plan, failures: Mapping[str, Record], twins: Twins | None = None) -> pd.DataFrame:
     """Everybody's part as the split decided, and what came of it; a later suite can take it as its own split."""
     split = plan.cohort.split
     remarks = {subject: [f"left out: {why}"] for subject, why in split.left_out.items()}
+    for subject, others in (twins.remarks() if twins else {}).items():
+        remarks.setdefault(subject, []).extend(others)
     for subject, other in plan.cohort.copies.items():
         remarks.setdefault(subject, []).append(other)
     for item in plan.scans:

@@ -6,11 +6,12 @@ A weak attacker flatters the anonymizer, and a leak flatters the attacker. So
 * `constant`: where all releases are one and the same head, none may beat the average face;
 * `shuffled`: who learnt on wrong pairs must gain nothing;
 * `crossed`: who learnt on heads to which nothing was done must gain nothing;
+* `memory`: what is brought back must not be copies of training people's faces;
 * an attacker that gains nothing anywhere is too weak to say that an anonymizer is safe, and an anonymizer that only
   such attackers were tried on has no rank.
 
-Whoever fails is untrusted in all its cells (`crossed`: in those of that anonymizer), which then rank nobody. Baselines
-(`none`, `mean_face`, `nearest`) are what the others are measured against, and are exempt.
+Whoever fails is untrusted in all its cells (`crossed` and `memory`: in those of that anonymizer), which then rank
+nobody. Baselines (`none`, `mean_face`, `nearest`) are what the others are measured against, and are exempt.
 """
 
 from __future__ import annotations
@@ -33,6 +34,9 @@ GAIN = 0.05
 """Recovery that a control may show, surely (the lower end of its interval), before it is called a gain: a twentieth
 of the way from the floor to the original."""
 
+OF_ONE_ANONYMIZER = ("crossed", "memory")
+"""Controls that say nothing of an attacker's cells of other anonymizers."""
+
 IDLE = "gains nothing over the floor on any anonymizer here"
 UNPROVEN = "no attack tried on it gains anything anywhere here: nothing tells whether it hides well"
 
@@ -42,10 +46,10 @@ class Checked:
     """One control.
 
     Attributes:
-        control: `identity`, `constant`, `shuffled` or `crossed`. learner: the attacker that it checks.
+        control: `identity`, `constant`, `shuffled`, `crossed` or `memory`. learner: the attacker that it checks.
         anonymizer: on which.
-        value: what was lost of the score (identity), or the recovery (all others); undefined if it did not run, or
-            cannot be measured there.
+        value: what was lost of the score (identity), the share of copies (memory), or the recovery; undefined if it
+            did not run, or cannot be measured there.
         ended: how its cell ended. failed: why the attacker is not to be trusted; empty if it passed.
     """
 
@@ -91,11 +95,11 @@ def trust_in(scores: pd.DataFrame, cells: pd.DataFrame, region: str, metric: str
     recovered = recovered_scores(scores, cells, gains_in, metric)
     floors = set(floor_trainings(cells))
     own = [cell for _, cell in cells.iterrows() if _training(cell) not in floors]
-    checks = tuple(_checked(own, scores, recovered, region, metric))
+    checks = (*_checked(own, scores, recovered, region, metric), *_remembered(own))
     reasons: dict[Training, list[str]] = {}
     for check in checks:
         for cell in own if check.failed else ():
-            wide = check.control != "crossed" or cell["anonymizer"] == check.anonymizer
+            wide = check.control not in OF_ONE_ANONYMIZER or cell["anonymizer"] == check.anonymizer
             if cell["learner"] == check.learner and wide:
                 reasons.setdefault(_training(cell), []).append(check.failed)
     attacks = [cell for cell in own if cell["control"] == ""]
@@ -135,6 +139,15 @@ def _checked(
             if value.low > GAIN:
                 failed = f"recovers {100 * value.value:.0f} % {_WHERE[control]}"
         yield Checked(control, learner, anonymizer, value, ended, failed)
+
+
+def _remembered(cells: Sequence[pd.Series[Any]]) -> Iterator[Checked]:
+    """Whether what attackers bring back are copies of training faces."""
+    for cell in cells:
+        if cell["control"] == "" and "copies" in cell:
+            told = [cell[f"copies{end}"] for end in ("", "_low", "_high")]
+            value = Estimate(*(float("nan") if one == "" else float(one) for one in told))  # a CSV's gaps are empty
+            yield Checked("memory", cell["learner"], cell["anonymizer"], value, cell["status"], cell["copied"])
 
 
 _UNDEFINED = Estimate(float("nan"), float("nan"), float("nan"))

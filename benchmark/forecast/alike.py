@@ -76,6 +76,8 @@ def items(plan: Plan) -> Iterator[Item]:
         if not cell.borrows:
             yield Item(cell.train.key, train, _work(suite.attackers[cell.attack.attacker], people, slices))
         yield Item(cell.reconstruct.key, reconstruct, tested * pixels)
+        if cell.memory:
+            yield Item(cell.memory.key, Group("memory", f"memory {cut}", "", "score"), tested * people)
     yield from _of_faces(plan, data)
     regions = ", ".join(suite.file.regions)
     scores = [Group(f"score {one.label}", f"score {one.label} {cut} {regions}", "", "score") for one in suite.metrics]
@@ -94,6 +96,8 @@ def _of_faces(plan: Plan, data: str) -> Iterator[Item]:
     recognizers = [chosen.label for chosen in plan.suite.recognizers]
     for label, job in zip(recognizers, plan.faces.recognizers, strict=True):
         yield Item(job.key, Group(f"recognize {label}", f"recognize {label}", "", "attack"), len(job.needs))
+    if plan.faces.twins:
+        yield Item(plan.faces.twins.key, Group("twins", f"twins {data}", "", "attack"), len(plan.faces.twins.needs))
     look = Group("look", f"look {data} released", "", "score")
     identify = [Group(f"identify {label}", f"identify {label}", "", "score") for label in recognizers]
     measured = [chosen.label for chosen in plan.suite.head_metrics]

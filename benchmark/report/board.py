@@ -8,10 +8,11 @@ from typing import Any
 
 import pandas as pd
 
+from refbench.attack_names import names_with_seeds
 from refbench.face_columns import RANK1, figure_text, head_column, rank1_text
 from refbench.head_figures import Named, headlines
 from refbench.leaderboard import Leaderboard, read
-from refbench.render import failed_text, has_trouble, interval_text, names_with_seeds, rank_text, recovery_of, shown
+from refbench.render import failed_text, has_trouble, interval_text, rank_text, recovery_of, shown
 from refbench.report.bars import Scale, interval_bar
 from refbench.verdicts import RECOVERY
 

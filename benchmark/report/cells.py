@@ -10,9 +10,9 @@ from typing import Any
 
 import pandas as pd
 
+from refbench.attack_names import attack_names
 from refbench.differences import Difference, Differences
 from refbench.leaderboard import Leaderboard
-from refbench.render import attack_names
 from refbench.render_differences import difference_text, p_text, verdict
 from refbench.report.board import BoardRow, BoardTable
 from refbench.results import Run

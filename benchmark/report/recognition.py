@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from refbench.attack_names import attack_names
 from refbench.face_columns import FaceFigures, percent
 from refbench.identification import FIGURES, identification_figures
 from refbench.labels import NOTHING_HIDDEN, plugin_name
 from refbench.leaderboard import Leaderboard
-from refbench.render import attack_names
 from refbench.render_identification import HEADERS, attack_text, captions, figure_text
 from refbench.results import Run
 

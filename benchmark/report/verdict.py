@@ -8,11 +8,12 @@ from typing import Literal
 
 import pandas as pd
 
+from refbench.attack_names import attack_names
 from refbench.differences import Differences
 from refbench.labels import plugin_name
 from refbench.leaderboard import Leaderboard, read
 from refbench.plots.series import BASELINE
-from refbench.render import attack_names, interval_text, shown
+from refbench.render import interval_text, shown
 from refbench.render_controls import untrusted_captions
 from refbench.render_differences import too_few
 from refbench.report.recognition import recognition_sentences

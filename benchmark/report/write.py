@@ -6,13 +6,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from refbench.attack_names import attack_names
 from refbench.differences import Differences, build_differences
 from refbench.errors import RefbenchError
 from refbench.face_columns import face_figures
 from refbench.leaderboard import Leaderboard, View, build_leaderboard, default_view
 from refbench.plots.pictures import Album, ranked_scans
 from refbench.plots.series import strongest_attacks
-from refbench.render import attack_names
 from refbench.render_controls import CONTROLS, lines
 from refbench.report import about
 from refbench.report.board import board_table
@@ -99,7 +99,7 @@ def _scored(run: Run, store: Store | None, *, real: bool, faces: bool) -> dict[s
         "view": view,
         "tables": tables,
         "sentences": verdict(boards[0], differences[0]),
-        "controls": lines(boards[0].verdicts.trust),
+        "controls": lines(boards[0]),
         "control_names": [" ".join(head.split()) for head in CONTROLS.values()],
         "opened": opened_rows(run, boards, tables, differences),
         "recognition": recognition(run, boards[0].faces),

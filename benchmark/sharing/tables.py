@@ -16,14 +16,25 @@ from refbench.sharing.bundle import CELLS, SCORES
 CELL_COLUMNS = [
     *(f"{kind}{what}" for kind in ("anonymizer", "attacker") for what in ("", "_params", "_version", "_origin")),
     "seed",
+    "learner",
+    "threat",
+    "control",
+    "floor",
     "status",
     "train_seconds",
     "train_memory_mb",
     "device",
+    *(f"{figure}{end}" for figure in ("nearer", "copies", "collapse") for end in ("", "_low", "_high")),
+    "copied",
 ]
 SUBJECT_COLUMNS = ["subject", "session", "site", "part", "anonymizer", "outcome"]
 
-NUMBERS = ("seed", "train_seconds", "train_memory_mb")
+NUMBERS = (
+    "seed",
+    "train_seconds",
+    "train_memory_mb",
+    *(f"{figure}{end}" for figure in ("nearer", "copies", "collapse") for end in ("", "_low", "_high")),
+)
 
 _TYPES = {
     "slice": pa.int64(),
