@@ -51,10 +51,11 @@ def show(figures: pd.DataFrame, console: Console) -> None:
 def captions(figures: pd.DataFrame) -> list[str]:
     """What must be known to read the table."""
     lines = [
-        "together: the log likelihood ratios of all that is held of a person, added. Visits of one person, and releases "
-        "of one scan, are not independent, so the sum is no calibrated ratio: only the order of faces counts.",
+        "together: the log likelihood ratios of all that is held of a person, added. Visits of one person, and "
+        "releases of one scan, are not independent, so the sum is no calibrated ratio: only the order of faces counts.",
         "alone: the best of them by itself, chosen on these people, so what is gained looks rather too small.",
-        f"Two releases: after the strongest attack on each, by its strongest recognizer; never with `{NOTHING_HIDDEN}`.",
+        "Two releases: as they are, and after the strongest attack on each; each by its strongest recognizer. Left "
+        f"out: `{NOTHING_HIDDEN}`, beside which nothing is hidden.",
     ]
     if not (figures["held"] == "visits").any():
         lines.append("Nobody is looked for by more than one visit: what several visits give away is not known.")

@@ -43,7 +43,7 @@ def figures_together(table: pd.DataFrame) -> pd.DataFrame:
         visits or releases), people, gallery, chance; single (which probe is the best alone: `visit 1`, .. or the
         anonymizer); each of `FIGURES` of the sum, and as `single_...` of the best alone, with `_low` and `_high`.
     """
-    conditions = {key: own for key, own in table.groupby(SERIES, sort=False, observed=True)} if len(table) else {}
+    conditions = dict(iter(table.groupby(SERIES, sort=False, observed=True))) if len(table) else {}
     best = list(strongest(trials(table)).values())
     rows = [row for trial in best for row in _visits(conditions[_series(trial)])]
     for first, second in _pairs(best):
