@@ -7,8 +7,8 @@ of such probes is mixed into the figures of pairs as what chance gives. Interval
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from functools import cache
+from collections.abc import Callable, Collection, Iterable
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -21,14 +21,15 @@ from refbench.metrics.identification.linkability import bins, linkability
 from refbench.metrics.identification.ranks import found_within
 from refbench.metrics.identification.roc import area, equal_error_rate, true_positives
 from refbench.statistics import DRAWS, Estimate, bootstrap_weights, bounds, estimate, resampled_means
-from refbench.trials import SERIES, Trial, trials
+from refbench.trials import SERIES, Condition, Trial, trials
 
 RANKS = {"rank1": 1, "rank5": 5}
 RATES = {"tpr_1": 0.01, "tpr_01": 0.001}
 CHANCE = {"auc": 0.5, "eer": 0.5, **RATES, "d_sys": 0.0, "cllr_min": 1.0}
 """Figures of pairs, and what each is where nothing can be told."""
 
-FIGURES = (*RANKS, *CHANCE, "cllr")
+PAIRS = (*CHANCE, "cllr")
+FIGURES = (*RANKS, *PAIRS)
 
 PAIR_DRAWS = 250
 """Resamples of figures of pairs."""
@@ -52,15 +53,19 @@ def identification_figures(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=[*SERIES, *about, *ends])
 
 
-def strongest(trials_: Iterable[Trial]) -> dict[tuple[str, str, int, str], Trial]:
-    """Of each condition the trial of the recognizer that finds most people first; of equals, with the larger area."""
-    best: dict[tuple[str, str, int, str], tuple[tuple[float, float], Trial]] = {}
+def strongest(trials_: Iterable[Trial]) -> dict[Condition, Trial]:
+    """Of each condition the trial of the recognizer with the most `strength`."""
+    best: dict[Condition, tuple[tuple[float, float], Trial]] = {}
     for trial in trials_:
-        rank1 = float(trial.over_people(found_within(1, trial.places)).mean())
-        strength = round(rank1, 12), _area(trial)
-        if trial.condition not in best or strength > best[trial.condition][0]:
-            best[trial.condition] = strength, trial
+        own = strength(trial)
+        if trial.condition not in best or own > best[trial.condition][0]:
+            best[trial.condition] = own, trial
     return {condition: trial for condition, (_, trial) in best.items()}
+
+
+def strength(trial: Trial) -> tuple[float, float]:
+    """Share of people found first; then, among those that find as many, the area under the curve of their pairs."""
+    return round(float(trial.over_people(found_within(1, trial.places)).mean()), 12), _area(trial)
 
 
 def rank_figures(trial: Trial) -> dict[str, Estimate]:
@@ -73,9 +78,9 @@ def rank_figures(trial: Trial) -> dict[str, Estimate]:
     }
 
 
-def pair_figures(trial: Trial) -> dict[str, Estimate]:
-    """Figures of all pairs of a probe and a face; undefined where the gallery holds nobody else."""
-    pairs = _Pairs(trial)
+def pair_figures(trial: Trial, wanted: Collection[str] = PAIRS) -> dict[str, Estimate]:
+    """Figures of all pairs of a probe and a face, or some; undefined where the gallery holds nobody else."""
+    pairs = _Pairs(trial, wanted)
     found = pairs.figures(np.ones((1, len(trial.people))))
     drawn = pairs.figures(_weights(tuple(trial.sites), PAIR_DRAWS))
     figures = {}
@@ -95,8 +100,8 @@ def _area(trial: Trial) -> float:
 class _Pairs:
     """The pairs of a trial, sorted once for all resamples."""
 
-    def __init__(self, trial: Trial) -> None:
-        self.trial = trial
+    def __init__(self, trial: Trial, wanted: Collection[str] = PAIRS) -> None:
+        self.trial, self.wanted = trial, wanted
         probes, faces = trial.similarities.shape
         self.other = np.ones((probes, faces), dtype=bool)
         self.other[np.arange(probes), trial.own] = False
@@ -115,16 +120,18 @@ class _Pairs:
         of_probes = weights[:, trial.person] / counts[trial.person]
         of_faces = np.where(trial.face >= 0, weights[:, trial.face], 1.0)
         drawn = _over_pairs(of_probes, self.other, of_faces) > 0
-        figures = {name: np.full(len(weights), np.nan) for name in (*CHANCE, "cllr")}
+        figures = {name: np.full(len(weights), np.nan) for name in self.wanted}
         if not drawn.any():
             return figures
         of_probes, of_faces = of_probes[drawn], of_faces[drawn]
         known = _mean(of_probes, self.known.astype(np.float64))
         for name, values in self._of_known(of_probes, of_faces).items():
             figures[name][drawn] = known * values + (1 - known) * CHANCE[name]
-        for name, rate in RATES.items():
-            if self.other.sum() * rate < 1 - 1e-9:
+        for name in RATES.keys() & figures.keys():
+            if self.other.sum() * RATES[name] < 1 - 1e-9:
                 figures[name][:] = np.nan
+        if "cllr" not in figures:
+            return figures
         own, others = cost_of_ratios(self.genuine, trial.similarities)
         of_others = _over_pairs(of_probes, np.where(self.other, others, 0.0), of_faces)
         figures["cllr"][drawn] = (_mean(of_probes, own) + of_others / _over_pairs(of_probes, self.other, of_faces)) / 2
@@ -132,7 +139,7 @@ class _Pairs:
 
     def _of_known(self, of_probes: Floats, of_faces: Floats) -> dict[str, Floats]:
         """Figures of the pairs that can be compared; what chance gives where a resample has none."""
-        found = {name: np.full(len(of_probes), chance) for name, chance in CHANCE.items()}
+        found = {name: np.full(len(of_probes), CHANCE[name]) for name in CHANCE if name in self.wanted}
         if self.levels is None:
             return found
         own, others = of_probes[:, self.known], of_probes[:, self.probe] * of_faces[:, self.face]
@@ -145,13 +152,15 @@ class _Pairs:
 
     def _measured(self, of: Masses) -> dict[str, Floats]:
         assert self.levels is not None
-        return {
-            "auc": area(of),
-            "eer": equal_error_rate(of),
-            **{name: true_positives(of, rate) for name, rate in RATES.items()},
-            "d_sys": linkability(of, bins(self.levels)),
-            "cllr_min": least_cllr(of),
+        levels = self.levels
+        measures: dict[str, Callable[[], Floats]] = {
+            "auc": lambda: area(of),
+            "eer": lambda: equal_error_rate(of),
+            **{name: partial(true_positives, of, rate) for name, rate in RATES.items()},
+            "d_sys": lambda: linkability(of, bins(levels)),
+            "cllr_min": lambda: least_cllr(of),
         }
+        return {name: measure() for name, measure in measures.items() if name in self.wanted}
 
 
 @cache

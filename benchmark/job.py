@@ -50,6 +50,7 @@ KINDS = (
     "slice",
     "train",
     "reconstruct",
+    "compose",
     "score",
     "memory",
     "frame",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,9 @@ def candidates(task: Task) -> Iterator[Candidate]:
 
     Where the identity names what was `reconstructed`, its slices are stacked into the released heads.
     """
-    made = _reconstructed(task)
+    made = None
+    if "reconstructed" in task.identity:
+        made = slices_made(task, task.identity["reconstructed"], task.identity["tested"])
     for view in task.identity["views"]:
         original = load_head(task.inputs[view["head"]])
         if "released" not in view:
@@ -49,12 +51,15 @@ def candidates(task: Task) -> Iterator[Candidate]:
         yield Candidate(view, original, released)
 
 
-def _reconstructed(task: Task) -> dict[str, Images] | None:
-    """What the attacker made of each test scan's slices, by the key of the slices."""
-    if "reconstructed" not in task.identity:
-        return None
-    images = np.load(task.inputs[task.identity["reconstructed"]] / "reconstructed.npy", mmap_mode="r")
-    tested = task.identity["tested"]
+def slices_made(task: Task, reconstructed: str, tested: Sequence[str]) -> dict[str, Images]:
+    """What an attacker made of each scan's slices, by the key of the slices.
+
+    Args:
+        task: knows the folders of both.
+        reconstructed: key of the job `reconstruct`.
+        tested: keys of the slices, in the order of this job.
+    """
+    images = np.load(task.inputs[reconstructed] / "reconstructed.npy", mmap_mode="r")
     counts = [json.loads((task.inputs[key] / "geometry.json").read_text())["count"] for key in tested]
     ends = np.cumsum(counts)
     return {key: images[end - count : end] for key, count, end in zip(tested, counts, ends, strict=True)}
