@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from refbench.plan import Cell, Plan
+from refbench.cell_plan import Cell
+from refbench.plan import Plan
 from refbench.records import Records
 from refbench.statistics import UNDEFINED, Estimate, Floats, bootstrap_weights, estimate, mean, resampled_means
 from refbench.store import Store

@@ -109,7 +109,7 @@ def _named(plan: Plan) -> Iterator[tuple[Job, Names]]:
             yield _about(job, anonymizer, every)
     for cell in plan.cells:
         attack = "attacker", (*attackers[cell.attack.attacker][1], cell.attack.label(plan.suite))
-        for job in (cell.train, cell.reconstruct, *cell.judged(), *cell.heads.jobs()):
+        for job in (cell.train, *cell.support, cell.reconstruct, *cell.judged(), *cell.heads.jobs()):
             yield _about(job, hidden[cell.anonymizer], attack)
 
 

@@ -10,7 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from refbench import render_identification
-from refbench.face_columns import NOTHING_HIDDEN, FaceFigures
+from refbench.face_columns import FaceFigures
+from refbench.labels import NOTHING_HIDDEN
 from refbench.render_identification import HEADERS, attack_text, figure_text, to_csv
 from refbench.together import ALSO, FIGURES
 from refbench.trials import SERIES

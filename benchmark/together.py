@@ -12,8 +12,8 @@ from itertools import combinations
 
 import pandas as pd
 
-from refbench.face_columns import NOTHING_HIDDEN
 from refbench.identification import RANKS, pair_figures, rank_figures, strength, strongest
+from refbench.labels import NOTHING_HIDDEN
 from refbench.plots.series import BASELINE
 from refbench.trials import SERIES, Trial, trials
 

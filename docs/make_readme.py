@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from refbench.cell_plan import Cell
 from refbench.leaderboard import View, build_leaderboard
-from refbench.plan import Cell, Plan, build_plan
+from refbench.plan import Plan, build_plan
 from refbench.results import Run, load_run, run_folder
 from refbench.store import Store, default_store
 from refbench.suite import load_suite
@@ -66,15 +67,13 @@ def _strongest(plan: Plan, run: Run) -> list[Cell]:
         if hidden.name in ("blur", "pydeface"):
             attacker = board.loc[hidden.label, "attacker"]
             cells += [
-                cell
-                for cell in plan.cells
-                if cell.anonymizer == number and plan.suite.attackers[cell.attacker].label == attacker
+                cell for cell in plan.cells if cell.anonymizer == number and cell.attack.label(plan.suite) == attacker
             ]
     return cells
 
 
 def _row(plan: Plan, cell: Cell, run: Run, store: Store) -> NDArray[np.uint8]:
-    hidden, attacker = plan.suite.anonymizers[cell.anonymizer], plan.suite.attackers[cell.attacker]
+    hidden, attacker = plan.suite.anonymizers[cell.anonymizer], plan.suite.attackers[cell.attack.attacker]
     scores = run.scores[
         (run.scores["anonymizer"] == hidden.label)
         & (run.scores["attacker"] == attacker.label)

@@ -75,7 +75,9 @@ def items(plan: Plan) -> Iterator[Item]:
         people, tested = len(cell.train.identity["train"]), len(cell.reconstruct.identity["test"])
         if not cell.borrows:
             yield Item(cell.train.key, train, _work(suite.attackers[cell.attack.attacker], people, slices))
-        yield Item(cell.reconstruct.key, reconstruct, tested * pixels)
+        yield from (Item(job.key, reconstruct, len(job.identity["test"]) * pixels) for job in cell.support)
+        compose = Group("compose", f"compose {cut}", "", "compose")
+        yield Item(cell.reconstruct.key, compose if cell.support else reconstruct, tested * pixels)
         if cell.memory:
             yield Item(cell.memory.key, Group("memory", f"memory {cut}", "", "score"), tested * people)
     yield from _of_faces(plan, data)
