@@ -15,12 +15,20 @@ from rich.text import Text
 from refbench.attack_names import attack_names, names_with_seeds
 from refbench.face_columns import RANK1, figure_text, head_column, rank1_text
 from refbench.head_figures import Named, headlines
+from refbench.labels import knowledge
 from refbench.leaderboard import DIGITS, Leaderboard, read
 from refbench.render_controls import CONTROLS, control_captions, controls_json, controls_table, lines, recovery_text
 from refbench.verdicts import CONTROL, RECOVERY
 
 MOST_HEADLINES = 4
 """Figures of heads that have room on a terminal."""
+
+KNOWLEDGE = {
+    "learnt on": "learnt on: from the releases of another anonymizer, which it takes these for.",
+    "learnt at": "learnt at: from the people of one site only.",
+    "given also": "given also: it holds the releases of a head by both anonymizers.",
+}
+"""What is said of attacks that are not informed (`refbench.attacks`)."""
 
 SIDES = ("anonymized", "reconstructed")
 
@@ -263,6 +271,7 @@ def _captions(board: Leaderboard) -> list[str]:
         *([f"=: equal to {DIGITS} decimals. Overlapping intervals are no tie."] if _has_ties(board) else []),
         *_seeds(board),
         *_recovery(board),
+        *_knowledge(board),
         *control_captions(board),
         *_unranked(board),
         *board.notes,
@@ -301,6 +310,12 @@ def _seeds(board: Leaderboard) -> list[str]:
 def _unranked(board: Leaderboard) -> list[str]:
     rows = board.rows[~board.rows["unranked"].isin(["", CONTROL])].drop_duplicates("anonymizer")
     return [f"{row['anonymizer']} has no rank: {row['unranked']}" for _, row in rows.iterrows()]
+
+
+def _knowledge(board: Leaderboard) -> list[str]:
+    """What the names of attacks say that were not informed, where some are shown."""
+    told = {" ".join(knowledge(label).split()[:2]) for label in board.rows["attacker"]}
+    return [text for what, text in KNOWLEDGE.items() if what in told]
 
 
 def _recovery(board: Leaderboard) -> list[str]:

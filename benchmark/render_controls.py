@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 
 from refbench.attack_names import attack_names
+from refbench.memory import COPIED_SHARE
 from refbench.statistics import Estimate
 from refbench.trust import Checked, Trust
 
@@ -50,12 +51,11 @@ def control_captions(board: Leaderboard) -> list[str]:
     trust = board.verdicts.trust
     if not trust.checks:
         return []
+    about = "Controls: what an attacker loses where nothing was hidden, and recovers where it cannot know the face."
     passed = "" if any(check.failed for check in trust.checks) else " All passed."
-    return [
-        "Controls: what an attacker loses where nothing was hidden, and recovers where it cannot know the face."
-        + passed,
-        *untrusted_captions(board),
-    ]
+    doubtful = any("?" in cell for line in lines(board) for cell in line[1:])
+    few = ["?: so few training people that copies cannot be told from chance."] if doubtful else []
+    return [about + passed, *few, *untrusted_captions(board)]
 
 
 def untrusted_captions(board: Leaderboard) -> list[str]:
@@ -100,7 +100,8 @@ def _cell(checks: Sequence[Checked], learner: str, control: str) -> str:
         return next((check.ended for check in own if check.ended != "ok"), "–")
     worst = max(known, key=lambda check: (bool(check.failed), check.value.value))
     figure = f"{worst.value.value:.3f}" if control == "identity" else _plain(worst.value)
-    return f"{figure} {'✗' if any(check.failed for check in own) else '✓'}"
+    doubtful = control == "memory" and worst.value.value > COPIED_SHARE
+    return f"{figure} {'✗' if any(check.failed for check in own) else '?' if doubtful else '✓'}"
 
 
 def _plain(value: Estimate) -> str:
