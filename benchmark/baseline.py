@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from refbench.believed import believed
 from refbench.errors import RefbenchError
 from refbench.merge import SERIES
 from refbench.registry import closest
@@ -82,6 +83,7 @@ def baseline_of(run: Run, region: str) -> Baseline:
     known = sorted(set(run.scores["region"]))
     if known and region not in known:
         raise RefbenchError(f"{run.folder.name} has no region {region!r}{closest(region, known)}")
+    run = believed(run)
     scores = run.scores[run.scores["region"] == region]
     wide = per_subject(scores, SERIES) if len(scores) else pd.DataFrame()
     rows = []

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from refbench.believed import believed
 from refbench.datasets.base import scan_name
 from refbench.errors import RefbenchError
 from refbench.jobs.anonymize import load_anonymized
@@ -88,7 +89,7 @@ def write_heads(run: Run, store: Store, out: Path, *, attacker: str | None = Non
 def _attacks(run: Run, attacker: str | None) -> list[Attack]:
     if attacker is None:
         view = default_view(run)
-        return strongest_attacks(run, view.region, view.by)
+        return strongest_attacks(believed(run), view.region, view.by)
     known = sorted(run.cells["attacker"].unique())
     if attacker not in known:
         raise RefbenchError(f"{run.folder.name} has no attacker {attacker!r}{closest(attacker, known)}")

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
 
 from refbench.labels import CONTROLS
 from refbench.recovery import Recovered, Training, recovered_scores
-from refbench.results import Run
 from refbench.statistics import UNDEFINED
 from refbench.trust import IDLE, UNPROVEN, Trust, trust_in
 
@@ -75,25 +74,6 @@ def without_checks(cells: pd.DataFrame) -> pd.DataFrame:
 def controls_in(cells: pd.DataFrame) -> frozenset[str]:
     """Anonymizers that are controls."""
     return frozenset(cells[cells["control"].isin(CONTROLS)]["anonymizer"] if "control" in cells else ())
-
-
-def believed(run: Run, verdicts: Verdicts) -> Run:
-    """A run without its controls' attacks and without those that must not be believed: what figures are drawn of."""
-
-    def keep(table: pd.DataFrame) -> pd.DataFrame:
-        if not {"anonymizer", "attacker", "seed"} <= set(table.columns) or table.empty:
-            return table
-        names = table[["anonymizer", "attacker", "seed"]].astype({"anonymizer": str, "attacker": str})
-        kept = [training not in hidden for training in names.itertuples(index=False, name=None)]
-        return table[kept]
-
-    hidden = set(verdicts.trust.untrusted)
-    if "control" in run.cells:
-        checks = run.cells[run.cells["control"].isin(CHECKS)]
-        hidden |= set(checks[["anonymizer", "attacker", "seed"]].itertuples(index=False, name=None))
-    tables = (run.scores, run.cells, run.identification, run.heads)
-    scores, cells, identification, heads = tables if not hidden else map(keep, tables)
-    return replace(run, scores=scores, cells=cells, identification=identification, heads=heads)
 
 
 def recovered_in_all(

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from refbench.believed import believed
 from refbench.curves import training_curves
 from refbench.errors import RefbenchError
 from refbench.leaderboard import View, default_view
@@ -69,7 +70,7 @@ def write_plots(run: Run, store: Store, out: Path, *, region: str | None = None,
     if region is not None and region not in known:
         raise RefbenchError(f"this run has no region {region!r}{closest(region, known)}")
     plotted = Plotted()
-    for drawing in drawings(run, store, region or view.region, view, plotted.left_out, faces=faces):
+    for drawing in drawings(believed(run), store, region or view.region, view, plotted.left_out, faces=faces):
         with style():
             figure = drawing.draw()
             if figure is None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from refbench.attack_names import attack_names
+from refbench.believed import believed
 from refbench.differences import Differences, build_differences
 from refbench.errors import RefbenchError
 from refbench.face_columns import face_figures
@@ -30,7 +31,6 @@ from refbench.results import Run
 from refbench.run_jobs import WARNING, job_keys, shows_real_people
 from refbench.sharing.read import is_bundled
 from refbench.store import Store, write_text
-from refbench.verdicts import believed
 
 FILE = "report.html"
 VIEWER = "niivue-0.69.0.umd.js"
@@ -87,11 +87,9 @@ def _scored(run: Run, store: Store | None, *, real: bool, faces: bool) -> dict[s
     view, ids = views[0], details_ids(boards[0])
     tables = [board_table(board, ids) for board in boards]
     images = (
-        _Images.of(believed(run, boards[0].verdicts), store, view, boards[0], real=real)
-        if store and (faces or not real)
-        else _Images()
+        _Images.of(believed(run), store, view, boards[0], real=real) if store and (faces or not real) else _Images()
     )
-    drawn_of = believed(run, boards[0].verdicts)
+    drawn_of = believed(run)
     figures = page_figures(drawn_of, store, view)
     drawn = [attack.anonymizer for attack in strongest_attacks(drawn_of, view.region, view.by)]
     traces = dict(zip(drawn, (figure for figure in figures if figure.name.startswith("traces_")), strict=True))
