@@ -15,6 +15,11 @@ from numpy.typing import NDArray
 
 from refbench.statistics import Estimate, Floats, bootstrap_weights, estimate, mean, resampled_means
 
+SHARED = 0.5
+"""A copy shares more than this of what sets the training face apart from the average: of its variance, the square of
+likeness. Where training people are few, the two most alike are no measure: a hole is more like one of ten faces than
+these are to each other."""
+
 COPIED_SHARE = 0.1
 """A cell with no larger share of copies is left alone: they would hardly move its figures."""
 
@@ -55,8 +60,8 @@ class Finding:
 
     @property
     def copies(self) -> NDArray[np.bool_]:
-        """Of these, which are more like it than any two different training people are to each other."""
-        return self.nearer & (self.nearest > self.most_alike)
+        """Of these, which are more like it than any two training people are to each other, and `SHARED` says."""
+        return self.nearer & (self.nearest > self.most_alike) & (self.nearest > np.sqrt(SHARED))
 
 
 @dataclass(frozen=True)

@@ -186,7 +186,7 @@ def unlike(copies: int, tested: int, people: int = 90) -> Memory:
     copy = np.arange(tested) < copies
     numbers = np.where(copy, 2, 1)
     zeros = np.zeros(tested)
-    finding = Finding(0.9 - 0.6 * copy, zeros + 0.7, 0 * numbers, numbers, zeros + 0.6, zeros, zeros)
+    finding = Finding(0.9 - 0.6 * copy, zeros + 0.8, 0 * numbers, numbers, zeros + 0.6, zeros, zeros)
     return Memory(people, finding, replace(finding, own=zeros + 1))
 
 
@@ -206,6 +206,14 @@ def test_a_cell_is_distrusted_for_more_copies_than_chance_gives(
 ) -> None:
     said = copied(unlike(copies, tested, people))
     assert said == (f"{copies} of {tested} reconstructions are copies of training faces" if distrusted else "")
+
+
+def test_who_shares_less_than_half_of_a_face_is_no_copy_of_it() -> None:
+    memory = unlike(6, 6)
+    hole = replace(memory, aligned=replace(memory.aligned, nearest=np.full(6, 0.7)))
+    assert memory.copies.all()
+    assert hole.aligned.nearer.all()
+    assert not hole.copies.any()
 
 
 def test_figures_are_over_people_not_scans() -> None:
