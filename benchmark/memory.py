@@ -61,7 +61,8 @@ class Finding:
     @property
     def copies(self) -> NDArray[np.bool_]:
         """Of these, which are more like it than any two training people are to each other, and `SHARED` says."""
-        return self.nearer & (self.nearest > self.most_alike) & (self.nearest > np.sqrt(SHARED))
+        more: NDArray[np.bool_] = self.nearest > np.maximum(self.most_alike, np.sqrt(SHARED))
+        return self.nearer & more
 
 
 @dataclass(frozen=True)
