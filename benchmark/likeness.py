@@ -20,14 +20,16 @@ SMALLEST = 1e-9
 
 @dataclass(frozen=True)
 class Crowd:
-    """Faces of different people, one each, aligned, and what sets each apart from their average.
+    """Faces, and what sets each apart from their average.
 
     Attributes:
-        faces: [people, pixels], 0-1.
+        faces: [faces, pixels], 0-1.
+        people: int [faces], whose each is.
         weights: [pixels], how much each pixel counts, 0 or more.
     """
 
     faces: Floats
+    people: NDArray[np.int64]
     weights: Floats
 
     def deviations(self, faces: Floats) -> Floats:
@@ -39,27 +41,26 @@ class Crowd:
         return _unit(self._raw(faces))
 
     def alike(self, faces: Floats) -> Floats:
-        """How alike faces [n, pixels] are to each of the crowd: -1 to 1, [n, people]; strangers come to about 0."""
+        """How alike faces [n, pixels] are to each of the crowd: -1 to 1, [n, faces]; strangers come to about 0."""
         alike: Floats = self.deviations(faces) @ self.deviations(self.faces).T
         return alike
 
     @cached_property
     def most_alike(self) -> float:
-        """The likeness of the two of the crowd who are the most alike; NaN of fewer than three people.
+        """The likeness of the two people of the crowd who are the most alike; NaN of fewer than three people.
 
-        Each in turn is held against the average of the others, of whom it then is none, as a stranger would be:
-        with d the deviations from the average of all n, the one that is left out deviates from that of the others
-        along d_k, and another by d_j + d_k / (n - 1).
+        Each face in turn is compared as a stranger's would be, with the average of the others: with d the deviations
+        from the average of all n, the face that is left out deviates from that of the others along d_k, and another
+        by d_j + d_k / (n - 1).
         """
-        people = len(self.faces)
-        if people < 3:
+        if len(np.unique(self.people)) < 3:
             return float("nan")
         raw = self._raw(self.faces)
         products = raw @ raw.T
-        own, share = np.diag(products)[:, None], 1 / (people - 1)
+        own, share = np.diag(products)[:, None], 1 / (len(raw) - 1)
         norms = np.sqrt(np.maximum(own * (own.T + 2 * share * products + share**2 * own), SMALLEST**2))
         likeness = (products + share * own) / norms
-        return float(likeness[~np.eye(people, dtype=bool)].max())
+        return float(likeness[self.people[:, None] != self.people].max())
 
     def _raw(self, faces: Floats) -> Floats:
         average = self.faces.mean(axis=0)

@@ -6,7 +6,7 @@ Read from what the job `memory` of a cell left; the formulas stand in docs/metri
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +19,11 @@ from refbench.records import Records
 from refbench.statistics import UNDEFINED, Estimate, Floats, bootstrap_weights, estimate, mean, resampled_means
 from refbench.store import Store
 
+SHARED = 0.5
+"""A copy shares more than this of what sets the training face apart from the average: of its variance, the square of
+likeness. Where training people are few, the two most alike are no measure: a hole is more like one of ten faces than
+these are to each other."""
+
 COPIED_SHARE = 0.1
 """A cell with no larger share of copies is left alone: they would hardly move its figures."""
 
@@ -27,10 +32,9 @@ BY_CHANCE = 0.01
 
 
 @dataclass(frozen=True)
-class Memory:
-    """What one cell's job `memory` found, an array of one number a test scan; see `refbench.jobs.memory.run`."""
+class Finding:
+    """An array of one number a test scan for each; see `refbench.jobs.memory.run`."""
 
-    training_people: int
     own: Floats
     nearest: Floats
     person: NDArray[np.int64]
@@ -39,6 +43,20 @@ class Memory:
     reconstructions: Floats
     originals: Floats
 
+    @classmethod
+    def read(cls, lists: Mapping[str, Sequence[float | None]]) -> Finding:
+        """From the lists of the file."""
+        floats = {name: np.array(values, np.float64) for name, values in lists.items()}
+        return cls(
+            floats["own"],
+            floats["nearest"],
+            floats["person"].astype(np.int64),
+            floats["rank"].astype(np.int64),
+            floats["most_alike"],
+            floats["reconstructions"],
+            floats["originals"],
+        )
+
     @property
     def nearer(self) -> NDArray[np.bool_]:
         """Whose reconstruction is more like a training person's face than like its own."""
@@ -46,13 +64,28 @@ class Memory:
 
     @property
     def copies(self) -> NDArray[np.bool_]:
-        """Of these, which are more like it than any two different training people are to each other."""
-        return self.nearer & (self.nearest > self.most_alike)
+        """Of these, which are more like it than any two training people are to each other, and `SHARED` says."""
+        more: NDArray[np.bool_] = self.nearest > np.maximum(self.most_alike, np.sqrt(SHARED))
+        return self.nearer & more
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What one cell's job `memory` found, of faces that were aligned, and of faces as they lie."""
+
+    training_people: int
+    aligned: Finding
+    as_they_lie: Finding
+
+    @property
+    def copies(self) -> NDArray[np.bool_]:
+        """Which reconstructions are copies of training faces, one way or the other, bool [test scans]."""
+        return self.aligned.copies | self.as_they_lie.copies
 
     @property
     def collapse(self) -> Floats:
-        """How much more alike the reconstruction is to those of others than its original is to theirs."""
-        return self.reconstructions - self.originals
+        """How much more alike each reconstruction is to those of others than its original is to theirs."""
+        return self.aligned.reconstructions - self.aligned.originals
 
 
 @dataclass(frozen=True)
@@ -78,17 +111,7 @@ class MemoryFigures:
 def read_memory(folder: Path) -> Memory:
     """What the job `memory` left in its folder of the store."""
     found = json.loads((folder / "memory.json").read_text())
-    floats = {name: np.array(values, np.float64) for name, values in found.items()}
-    return Memory(
-        found["training_people"],
-        floats["own"],
-        floats["nearest"],
-        np.array(found["person"], np.int64),
-        np.array(found["rank"], np.int64),
-        floats["most_alike"],
-        floats["reconstructions"],
-        floats["originals"],
-    )
+    return Memory(found["training_people"], Finding.read(found["aligned"]), Finding.read(found["as_they_lie"]))
 
 
 def memory_figures(memory: Memory, people: Sequence[tuple[str, str]]) -> MemoryFigures:
@@ -108,9 +131,9 @@ def memory_figures(memory: Memory, people: Sequence[tuple[str, str]]) -> MemoryF
         return estimate(mean(values), resampled_means(values[:, None], weights)[:, 0])
 
     # With fewer than three training people nobody knows what a copy is.
-    copies = np.where(np.isfinite(memory.most_alike), memory.copies.astype(np.float64), np.nan)
+    copies = np.where(np.isfinite(memory.aligned.most_alike), memory.copies.astype(np.float64), np.nan)
     return MemoryFigures(
-        over_people(memory.nearer.astype(np.float64)), over_people(copies), over_people(memory.collapse)
+        over_people(memory.aligned.nearer.astype(np.float64)), over_people(copies), over_people(memory.collapse)
     )
 
 
@@ -120,14 +143,15 @@ def copied(memory: Memory) -> str:
     Not for floors: `nearest` copies, and says so.
 
     That somebody is more like one of n training people than any two of these are to each other, happens to real faces
-    too: the most similar two of n + 1 people hold any given one of them with a probability of 2 / (n + 1). So copies
-    count only where they are more than `COPIED_SHARE` of the reconstructions, and so many that a binomial number with
-    this probability would reach them in `BY_CHANCE` of all cells at most. Of few training people none ever do.
+    too: of n + 1 people the two most similar hold any given one with a probability of 2 / (n + 1), and it is looked at
+    in two ways. So copies count only where they are more than `COPIED_SHARE` of the reconstructions, and so many that
+    a binomial number with that probability would reach them in `BY_CHANCE` of all cells at most. Of few training people
+    none ever do.
     """
     from scipy.special import bdtrc
 
     copies, tested = int(memory.copies.sum()), len(memory.copies)
-    chance = min(1.0, 2 / (memory.training_people + 1))
+    chance = min(1.0, 2 * 2 / (memory.training_people + 1))
     if copies <= COPIED_SHARE * tested or bdtrc(copies - 1, tested, chance) > BY_CHANCE:
         return ""
     return f"{copies} of {tested} reconstructions are copies of training faces"

@@ -1,13 +1,15 @@
 """Job `memory`: is a reconstruction nearer to a training person's face than to its own?
 
-One for each cell. All heads are first laid over one another by their originals, on a coarse grid: an attacker that
-copies a face brings it into the pose of the head that it puts it on.
+One for each cell. Faces are compared twice. Once they are aligned, by the originals: most attackers bring what they
+know of others into the pose of the head that they put it on. And once they stay as they lie in their images: others
+return what they have seen pixel by pixel.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -28,16 +30,16 @@ COUNTS_FROM = 0.05
 
 
 def run(task: Task) -> None:
-    """Write memory.json: numbers by name, and lists of one number a test scan, in the order of the key's `test`.
+    """Write memory.json: how many `training_people` there are, and what is found `aligned` and `as_they_lie`.
 
     The key's identity, all of it about one cell:
         test: keys of the slices of the test scans. people: int of each of them, whose it is.
         train: of each training person the keys of the slices, as for job `train`.
         reconstructed: key of the job `reconstruct` whose images are in the order of `test`.
 
-    What is written; likeness is that of `refbench.likeness`, in the pixels that were changed (in `face`, where none
-    or all were), and each test scan is compared in its own:
-        training_people: how many there are.
+    Both findings are of the same form: lists by name, of one number a test scan. Likeness is that of
+    `refbench.likeness` in the pixels that were changed (in `face`, where none or all were); each scan is compared in
+    its own.
         own: likeness of the reconstruction to its original.
         nearest, person: to the most similar training person, and the number of that in `train`.
         rank: of the own face among it and all training faces; 1 is the first.
@@ -52,65 +54,71 @@ def run(task: Task) -> None:
     test = [task.inputs[key] for key in task.identity["test"]]
     if not (train and test):
         raise NobodyLeft("nobody is left: memory wants people who were trained on, and people who are tested")
-    reference, faces = _training_faces(train)
+    learnt = [_coarse(np.load(folder / "original.npy")) for person in train for folder in person]
+    owners = np.repeat(np.arange(len(train)), [len(person) for person in train])
     images = np.load(task.inputs[task.identity["reconstructed"]] / "reconstructed.npy", mmap_mode="r")
-    originals, reconstructions, weights, end = [], [], [], 0
-    for done, folder in enumerate(test):
-        stored = np.load(folder / "original.npy")
-        end += len(stored)
-        original = _coarse(stored)
-        pose = reference.align(original)
-        originals.append(_laid(original, pose, reference))
-        reconstructions.append(_laid(_coarse(images[end - len(stored) : end]), pose, reference))
-        weights.append(_laid(_coarse(_looked_at(folder)), pose, reference))
-        task.report(done + 1, len(test), {})
-    found = compare(
-        faces, np.stack(originals), np.stack(reconstructions), np.stack(weights), np.array(task.identity["people"])
-    )
+    shown, end = [], 0
+    for folder in test:
+        original = np.load(folder / "original.npy")
+        end += len(original)
+        made = images[end - len(original) : end]
+        shown.append(Shown(*(_coarse(slices) for slices in (original, made, _looked_at(folder)))))
+    people = np.array(task.identity["people"], dtype=np.int64)
+    reference, poses = average(_stacked(learnt), rounds=1)
+    aligned = []
+    for done, one in enumerate(shown):
+        aligned.append(one.laid(reference.align(one.original), reference))
+        task.report(done + 1, len(shown), {})
+    faces = [_laid(stack, pose, reference) for stack, pose in zip(learnt, poses, strict=True)]
+    found = {"aligned": compare(faces, owners, aligned, people), "as_they_lie": compare(learnt, owners, shown, people)}
     (task.out / "memory.json").write_text(json.dumps({"training_people": len(train), **found}))
 
 
-def _training_faces(train: Sequence[Sequence[Path]]) -> tuple[Reference, Floats]:
-    """Where all are laid, and the faces of the training people, one each: the mean of who came more than once."""
-    stacks = [[_coarse(np.load(folder / "original.npy")) for folder in person] for person in train]
-    reference, poses = average(_stacked([stack for own in stacks for stack in own]), rounds=1)
-    pose = iter(poses)
-    return reference, np.stack([np.mean([_laid(one, next(pose), reference) for one in own], axis=0) for own in stacks])
+@dataclass(frozen=True)
+class Shown:
+    """A test scan on the coarse grid, float32 [planes, r, c] each, 0-1; of `counts`, the share of a voxel that does."""
 
+    original: Images
+    made: Images
+    counts: Images
 
-def _laid(stack: Images, pose: Affine, reference: Reference) -> Floats:
-    """A stack where it lies in the reference, float64 [voxels]."""
-    return mean_in_reference(stack, _stacked([stack]), [pose], reference).ravel().astype(np.float64)
+    def laid(self, pose: Affine, reference: Reference) -> Shown:
+        """The same where it lies in the reference."""
+        return Shown(*(_laid(stack, pose, reference) for stack in (self.original, self.made, self.counts)))
 
 
 def compare(
-    faces: Floats, originals: Floats, reconstructions: Floats, weights: Floats, people: NDArray[np.int64]
+    faces: Sequence[Images], owners: NDArray[np.int64], shown: Sequence[Shown], people: NDArray[np.int64]
 ) -> dict[str, list[float | None]]:
-    """What memory.json holds of each test scan, see `run`.
+    """One finding of memory.json, see `run`.
 
     Args:
-        faces: [training people, voxels], 0-1, all on one grid.
-        originals: [test scans, voxels].
-        reconstructions: the same of what the attacker made of them.
-        weights: [test scans, voxels], the share of each voxel that counts, 0-1.
-        people: int [test scans], whose each is.
+        faces: of all training scans, on the grid of `shown`.
+        owners: int, whose each of them is.
+        shown: the test scans.
+        people: int, whose each of these is.
     """
+    known = np.stack(faces).reshape(len(faces), -1).astype(np.float64)
+    true, made = (
+        np.stack([getattr(one, which) for one in shown]).reshape(len(shown), -1).astype(np.float64)
+        for which in ("original", "made")
+    )
     rows = []
-    for scan in range(len(people)):
-        there = weights[scan] >= COUNTS_FROM
-        crowd = Crowd(faces[:, there], weights[scan, there])
-        made, true = (crowd.deviations(of[:, there]) for of in (reconstructions, originals))
-        known = crowd.alike(reconstructions[scan : scan + 1, there])[0]
-        own, others = float(made[scan] @ true[scan]), people != people[scan]
+    for scan, weights in enumerate(one.counts.ravel().astype(np.float64) for one in shown):
+        there = weights >= COUNTS_FROM
+        crowd = Crowd(known[:, there], owners, weights[there])
+        makes, truths = crowd.deviations(made[:, there]), crowd.deviations(true[:, there])
+        alike = crowd.alike(made[scan : scan + 1, there])[0]
+        own, others = float(makes[scan] @ truths[scan]), people != people[scan]
         rows.append(
             {
                 "own": own,
-                "nearest": float(known.max()),
-                "person": int(known.argmax()),
-                "rank": 1 + int(np.count_nonzero(known > own)),
+                "nearest": float(alike.max()),
+                "person": int(owners[alike.argmax()]),
+                "rank": 1 + len(np.unique(owners[alike > own])),
                 "most_alike": _number(crowd.most_alike),
-                "reconstructions": _number(made[others] @ made[scan]),
-                "originals": _number(true[others] @ true[scan]),
+                "reconstructions": _number(makes[others] @ makes[scan]),
+                "originals": _number(truths[others] @ truths[scan]),
             }
         )
     return {name: [row[name] for row in rows] for name in rows[0]}
@@ -135,6 +143,11 @@ def _coarse(slices: NDArray[np.generic]) -> Images:
     planes = small[: len(small) // together * together]
     coarse: Images = planes.reshape(-1, together, *small.shape[1:]).mean(axis=1)
     return coarse
+
+
+def _laid(stack: Images, pose: Affine, reference: Reference) -> Images:
+    """A stack where it lies in the reference."""
+    return mean_in_reference(stack, _stacked([stack]), [pose], reference)
 
 
 def _stacked(stacks: Sequence[Images]) -> ReleasedSlices:

@@ -17,6 +17,8 @@ from refbench.jobs.recognize import load_faces
 from refbench.jobs.task import Task
 from refbench.metrics.recognizers.base import Faces, Recognizer, Similarities
 
+PARTS = ("train", "test")
+
 SHARE = 1 / 3
 """Twins are those who are this far, or less, from what one face is to itself to what a stranger's is.
 
@@ -57,25 +59,24 @@ def run(task: Task) -> None:
     matcher = recognizer.fit(
         whole["train"], np.repeat(owners["train"], 2), np.random.default_rng(task.identity["seed"])
     )
-    moved = np.diagonal(matcher.similarity(whole["train"].take(slice(1, None, 2)), train))
+    turned = whole["train"].take(slice(1, None, 2))
+    each = (slice(scan, scan + 1) for scan in range(len(train)))
+    moved = np.array([matcher.similarity(turned.take(scan), train.take(scan))[0, 0] for scan in each])
     among = over_people(matcher.similarity(train, train), owners["train"], owners["train"])
     np.fill_diagonal(among, np.nan)
     near, far, bound = bound_of(moved, among)
     known = over_people(matcher.similarity(test, train), owners["test"], owners["train"])
     others = over_people(matcher.similarity(test, test), owners["test"], owners["test"])
-    np.fill_diagonal(others, np.nan)
+    # Of each two test people one pair, in whichever direction they are more alike.
+    others = np.where(np.tri(len(others), dtype=bool), np.nan, np.fmax(others, others.T))
     pairs = [
         [int(one), part, int(other), float(similarities[one, other])]
-        for part, similarities in zip(PARTS, (known, np.fmax(others, others.T)), strict=True)
+        for part, similarities in zip(PARTS, (known, others), strict=True)
         for one, other in np.argwhere(similarities > bound)
-        if part == "train" or one < other
     ]
     placed = np.bincount(owners["test"], test.placed, minlength=len(looks["test"])) > 0
     found = {"moved": _number(near), "strangers": _number(far), "bound": _number(bound), "pairs": pairs}
     (task.out / "twins.json").write_text(json.dumps({**found, "unplaced": int((~placed).sum())}))
-
-
-PARTS = ("train", "test")
 
 
 def bound_of(moved: Similarities, among: Similarities) -> tuple[float, float, float]:
