@@ -32,6 +32,9 @@ sought are the changed ones, but at test time nobody tells them apart, and what 
 
 KINDS, FEATURES = 8, 2
 
+DIGITS = 6
+"""Scores that differ by less are the same."""
+
 Floats = NDArray[np.float64]
 How = Literal["fused", "first", "second", "mean"]
 
@@ -136,7 +139,7 @@ def learn(lessons: Sequence[Lesson]) -> Fusion:
         "fused": [Fusion("fused", _solve(moments[person != one].sum(axis=0))) for one in person],
     }
     means = {how: _mean_over_people(own, lessons) for how, own in candidates.items()}
-    best = max(means, key=lambda how: means[how])  # of equals the simplest
+    best = max(means, key=lambda how: round(means[how], DIGITS))  # of equals the first, which is the simplest
     return Fusion(best, _solve(moments.sum(axis=0)) if best == "fused" else nothing)
 
 
