@@ -57,7 +57,8 @@ class Held:
     def kind(self) -> NDArray[np.int64]:
         """Of every pixel: int [n, h, w], 0 .. `KINDS` - 1; the last bit says that the releases differ."""
         repainted = self.made != self.released, self.also_made != self.also_released
-        return 4 * repainted[0] + 2 * repainted[1] + self._differ.astype(np.int64)
+        kind: NDArray[np.int64] = 4 * repainted[0] + 2 * repainted[1] + self._differ.astype(np.int64)
+        return kind
 
     @property
     def stands(self) -> Mask:
