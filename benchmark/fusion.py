@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from refbench.types import Images, Mask
 
 SAME = 0.005
-"""Intensities (0-1) that differ by less are the same: slices stored with 8 bits err by up to 0.002 each."""
+"""Releases (0-1) that differ by less agree: slices stored with 8 bits err by up to 0.002 each."""
 
 RIDGE = 1e-4
 """Penalty on weights, as a share of the features' sum of squares in pixels of a kind and in those of the mean kind: it
@@ -31,6 +31,9 @@ UNCHANGED = 0.1
 sought are the changed ones, but at test time nobody tells them apart, and what was right should stay so."""
 
 KINDS, FEATURES = 8, 2
+
+DIGITS = 6
+"""Scores that differ by less are the same."""
 
 Floats = NDArray[np.float64]
 How = Literal["fused", "first", "second", "mean"]
@@ -53,14 +56,20 @@ class Held:
     @property
     def kind(self) -> NDArray[np.int64]:
         """Of every pixel: int [n, h, w], 0 .. `KINDS` - 1; the last bit says that the releases differ."""
-        repainted = _differ(self.made, self.released), _differ(self.also_made, self.also_released)
-        return 4 * repainted[0] + 2 * repainted[1] + _differ(self.released, self.also_released).astype(np.int64)
+        repainted = self.made != self.released, self.also_made != self.also_released
+        kind: NDArray[np.int64] = 4 * repainted[0] + 2 * repainted[1] + self._differ.astype(np.int64)
+        return kind
 
     @property
     def stands(self) -> Mask:
         """Where nothing tells that the first release was changed, bool [n, h, w]."""
-        settled: Mask = ~_differ(self.made, self.released) & ~_differ(self.released, self.also_released)
+        settled: Mask = (self.made == self.released) & ~self._differ
         return settled
+
+    @property
+    def _differ(self) -> Mask:
+        different: Mask = np.abs(self.released - self.also_released) > SAME
+        return different
 
     def features(self, pixels: Mask) -> NDArray[np.float32]:
         """What the second has more than the first, made and released: float32 [pixels, `FEATURES`]."""
@@ -131,7 +140,7 @@ def learn(lessons: Sequence[Lesson]) -> Fusion:
         "fused": [Fusion("fused", _solve(moments[person != one].sum(axis=0))) for one in person],
     }
     means = {how: _mean_over_people(own, lessons) for how, own in candidates.items()}
-    best = max(means, key=lambda how: means[how])  # of equals the simplest
+    best = max(means, key=lambda how: round(means[how], DIGITS))  # of equals the first, which is the simplest
     return Fusion(best, _solve(moments.sum(axis=0)) if best == "fused" else nothing)
 
 
@@ -164,8 +173,3 @@ def _solve(moments: Floats) -> Floats:
     penalty = RIDGE * (size + size.mean()) + np.finfo(np.float64).tiny
     weights: Floats = np.linalg.solve(gram + penalty[:, None, None] * np.eye(FEATURES), target[:, :, None])[:, :, 0]
     return weights
-
-
-def _differ(one: Images, other: Images) -> Mask:
-    different: Mask = np.abs(one - other) > SAME
-    return different

@@ -54,7 +54,8 @@ def captions(figures: pd.DataFrame) -> list[str]:
     lines = [
         "together: the log likelihood ratios of all that is held of a person, added. Visits of one person, and "
         "releases of one scan, are not independent, so the sum is no calibrated ratio: only the order of faces counts.",
-        "alone: the best of them by itself, chosen on these people, so what is gained looks rather too small.",
+        "alone: the best of them by itself, chosen on these people, so what is gained looks rather too small. "
+        "A weak probe beside a strong one can make the sum worse.",
         "Two releases: as they are, and after the strongest attack on each; each by its strongest recognizer. Left "
         f"out: `{NOTHING_HIDDEN}`, beside which nothing is hidden.",
     ]
@@ -65,7 +66,7 @@ def captions(figures: pd.DataFrame) -> list[str]:
 
 def _about(row: pd.Series[Any]) -> tuple[str, str, str]:
     if row["held"] == "visits":
-        return row["anonymizer"], attack_text(row), f"{row['probes']} visits"
+        return row["anonymizer"], attack_text(row), f"{row['probes']} visits ({row['people']} people)"
     also = row[ALSO].set_axis(SERIES)
     return row["anonymizer"], attack_text(row), f"{also['anonymizer']}, {attack_text(also)}"
 

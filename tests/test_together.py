@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pytest
 from made_up_runs import made_up_faces, made_up_run
 from rich.console import Console
 
 from refbench import render_together
+from refbench.commands.identify import identify
 from refbench.face_tables import IDENTIFICATION_COLUMNS
 from refbench.identification import identification_figures
 from refbench.together import FIGURES, figures_together, summed
@@ -100,21 +103,33 @@ def test_nobody_looked_for_has_no_figures() -> None:
     assert figures_together(table([np.eye(3)])).empty
 
 
-def test_every_format_says_the_same(tmp_path: Path) -> None:
+def test_every_format_says_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     run = made_up_run(tmp_path / "made_up-12345678", anonymizers=("veil", "mask"), people=5)
     attackers = dict.fromkeys(run.scores["attacker"], 3.0)
     made_up = made_up_faces(run, recognized=attackers, recognizers=("surface",)).identification
     once = made_up[made_up["attacker"].isin(["", "none"])]
-    figures = figures_together(pd.concat([once, once.assign(session="again")]))
+    run = replace(run, identification=pd.concat([once, once.assign(session="again")]))
+    monkeypatch.setattr("refbench.sharing.read.open_runs", lambda store, names: [run])
+    written = {}
+    for form in ("csv", "markdown", "json"):
+        identify(format=form, together=True)
+        written[form] = capsys.readouterr().out
+    table = pd.read_csv(io.StringIO(written["csv"]))
+    rows = json.loads(written["json"])["rows"]
+    assert len(rows) == len(table) == 5
+    header, _, *lines = written["markdown"].splitlines()
+    assert {line.count("|") for line in (header, *lines[: len(table)])} == {header.count("|")}
     stream = io.StringIO()
-    render_together.show(figures, Console(file=stream))
-    assert "2 visits" in stream.getvalue()
-    assert "no calibrated ratio" in stream.getvalue()
-    written = json.loads(render_together.to_json(figures))
-    assert len(written["rows"]) == len(pd.read_csv(io.StringIO(render_together.to_csv(figures)))) == len(figures)
-    header, _, *lines = render_together.to_markdown(figures).splitlines()
-    assert {line.count("|") for line in (header, *lines[: len(figures)])} == {header.count("|")}
-    assert "more than one visit" in render_together.to_markdown(figures[figures["held"] == "releases"])
+    render_together.show(pd.DataFrame(rows), Console(file=stream))
+    for part in ("2 visits", "no calibrated ratio", "mask, released"):
+        assert part in stream.getvalue()
+
+
+def test_without_further_visits_the_table_says_so() -> None:
+    figures = figures_together(pd.concat([table([np.eye(3)], "veil"), table([np.eye(3)], "mask")]))
+    assert "more than one visit" in render_together.to_markdown(figures)
 
 
 def test_the_order_of_rows_changes_no_figure() -> None:
