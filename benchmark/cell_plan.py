@@ -14,6 +14,7 @@ from refbench.composition import Attacked, compose_job
 from refbench.face_plan import FacePlanner, HeadJobs
 from refbench.fingerprint import code_fingerprint, digest
 from refbench.job import Job
+from refbench.labels import NOBODY_LEFT
 from refbench.preparation import PlannedScan
 from refbench.share import nested_order
 from refbench.suite import Chosen, Suite
@@ -105,10 +106,7 @@ class CellBuilder:
         support: tuple[Job, ...] = ()
         if attack.beside is not None:
             reconstruct, support = self.compose(attack, builders[attack.beside], name)
-        if attack.control:
-            heads = self.faces.nothing
-        else:
-            heads = self.faces.of_cell(self.number, self.tested, name, reconstruct)
+        heads = self.faces.nothing if attack.control else self.heads(reconstruct, name)
         memory = None if self._exempt(attack) else self.memory(attack, reconstruct, name)
         return Cell(self.number, attack, train, reconstruct, self.scores(reconstruct, name), heads, memory, support)
 
@@ -147,6 +145,14 @@ class CellBuilder:
             self.reconstruct(informed, train, name, self.test),
             self.reconstruct(informed, train, f"{name} of validation people", validation) if validation else None,
         )
+
+    def heads(self, reconstruct: Job | None, name: str) -> HeadJobs:
+        """What is asked of whole heads: of what was released, if nothing was reconstructed; nothing where nobody is."""
+        if self.hidden.name == NOBODY_LEFT:
+            return self.faces.nothing
+        if reconstruct is None:
+            return self.faces.of_release(self.number, self.tested, name)
+        return self.faces.of_cell(self.number, self.tested, name, reconstruct)
 
     def _exempt(self, attack: Attack) -> bool:
         """From being asked for copies: controls, and baselines, some of which copy on purpose."""

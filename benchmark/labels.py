@@ -7,8 +7,11 @@ import re
 NOTHING_HIDDEN = "identity"
 """The anonymizer whose releases are the originals."""
 
-CONTROLS = (NOTHING_HIDDEN, "constant")
-"""Anonymizers that check attackers; the releases of `constant` are all the same."""
+NOBODY_LEFT = "constant"
+"""The anonymizer whose releases are all the same."""
+
+CONTROLS = (NOTHING_HIDDEN, NOBODY_LEFT)
+"""Anonymizers that check attackers."""
 
 
 def plugin_name(label: str) -> str:

@@ -153,9 +153,7 @@ def build_plan(
     attacks = Attacks(suite, sorted({item.scan.site for item in training}))
     cells = tuple(builder.cell(attack, builders) for builder in builders for attack in attacks.on(builder.number))
     tested = tuple(builder.tested for builder in builders)
-    heads = tuple(
-        faces.of_release(builder.number, builder.tested, f"{builder.hidden.label} released") for builder in builders
-    )
+    heads = tuple(builder.heads(None, f"{builder.hidden.label} released") for builder in builders)
     return Plan(suite, cohort, planned, average, releases, heads, faces, cells, tested, cohort.notes(failed))
 
 

@@ -14,6 +14,7 @@ from rich.text import Text
 from refbench.face_columns import FaceFigures, percent
 from refbench.identification import FIGURES, RANKS, RATES
 from refbench.results import NO_ATTACK
+from refbench.trials import SERIES
 
 SHARES = (*RANKS, "eer", *RATES)
 """Figures that are shares of people or pairs; of the others, areas, D_sys are 0-1 and the costs bits."""
@@ -54,6 +55,44 @@ def to_markdown(figures: pd.DataFrame, faces: FaceFigures) -> str:
     ]
     table = ["| " + " | ".join(line) + " |" for line in [headers, *lines]]
     return "\n".join([table[0], "|" + "---|" * len(headers), *table[1:], "", *captions(figures, faces)])
+
+
+def brief(figures: pd.DataFrame) -> pd.DataFrame:
+    """Of every anonymizer what was released, and the attack after which most people are recognised; all recognizers.
+
+    Most is said by the recognizer that recognises most. The least recognised anonymizer comes first.
+    """
+    best = figures.groupby([*SERIES[:4]], sort=False)["rank1"].max().reset_index()
+    attacked = best[best["attacker"] != NO_ATTACK]
+    strongest = attacked.loc[attacked.groupby("anonymizer", sort=False)["rank1"].idxmax()].sort_values("rank1")
+    shown = []
+    for _, attack in strongest.iterrows():
+        own = figures[figures["anonymizer"] == attack["anonymizer"]]
+        made = own[(own["attacker"] == attack["attacker"]) & (own["seed"] == attack["seed"])]
+        shown.append(pd.concat([own[own["attacker"] == NO_ATTACK], made]))
+    return pd.concat(shown, ignore_index=True) if shown else figures[:0]
+
+
+def show_brief(figures: pd.DataFrame, faces: FaceFigures, console: Console) -> None:
+    """Print rank-1 of what `brief` gives: recognizers beside each other."""
+    few = brief(figures)
+    recognizers = list(dict.fromkeys(few["recognizer"]))
+    table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="bold", show_edge=False)
+    for name in ("anonymizer", ""):
+        table.add_column(f"\n{name}", no_wrap=True)
+    for name in recognizers:
+        table.add_column(f"{name}\nrank-1 [95 %]", justify="right", no_wrap=True)
+    for (anonymizer, attacker), rows in few.groupby(["anonymizer", "attacker"], sort=False):
+        first = rows.iloc[0]
+        by = rows.set_index("recognizer")
+        cells = [figure_text(by.loc[name], "rank1", True) if name in by.index else "–" for name in recognizers]
+        released = attacker == NO_ATTACK
+        names = (str(anonymizer), "released") if released else ("", f"↳ {attack_text(first)}")
+        table.add_row(*map(Text, names), *cells, style="dim" if released else None)
+    if not console.is_terminal:
+        console = Console(file=console.file, width=200, no_color=True)
+    captions = ["↳: the attack after which most people are recognised.", *faces.notes]
+    console.print(Group(table, *(Text(line, style="dim") for line in captions)), highlight=False)
 
 
 def show(figures: pd.DataFrame, faces: FaceFigures, console: Console) -> None:

@@ -13,7 +13,7 @@ from itertools import combinations
 import pandas as pd
 
 from refbench.identification import RANKS, pair_figures, rank_figures, strength, strongest
-from refbench.labels import NOTHING_HIDDEN
+from refbench.labels import CONTROLS, NOTHING_HIDDEN, knowledge
 from refbench.plots.series import BASELINE
 from refbench.trials import SERIES, Trial, trials
 
@@ -26,6 +26,12 @@ ALSO = [f"also_{name}" for name in SERIES]
 
 WHO = ["site", "subject"]
 VISIT = [*WHO, "session"]
+
+
+def single_releases(table: pd.DataFrame) -> pd.DataFrame:
+    """Without controls, and without attacks that hold two releases themselves."""
+    held = table["attacker"].map(knowledge).str.startswith(" given also")
+    return table[~held & ~table["anonymizer"].isin(set(CONTROLS) - {NOTHING_HIDDEN})]
 
 
 def figures_together(table: pd.DataFrame) -> pd.DataFrame:

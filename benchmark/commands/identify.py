@@ -17,6 +17,9 @@ def identify(
     run: RunArgument = None,
     store: StoreOption = None,
     format: TableFormatOption = "table",  # noqa: A002
+    brief: Annotated[
+        bool, typer.Option("--brief", help="Only rank-1, and only of the attack after which most are recognised")
+    ] = False,
     together: Annotated[
         bool, typer.Option("--together", help="Who holds several visits, or releases by two anonymizers, of a person")
     ] = False,
@@ -27,6 +30,7 @@ def identify(
 
         refbench identify
         refbench identify demo --format csv
+        refbench identify demo --brief
         refbench identify demo --together
     """
     from refbench import render_identification as render
@@ -34,7 +38,7 @@ def identify(
     from refbench.face_columns import face_figures
     from refbench.identification import identification_figures
     from refbench.sharing.read import open_runs
-    from refbench.together import figures_together
+    from refbench.together import figures_together, single_releases
 
     if format not in (formats := ("table", "csv", "markdown", "json")):
         raise SuiteError(f"unknown format {format!r}{closest(format, formats)}")
@@ -44,7 +48,7 @@ def identify(
             f"{loaded.folder.name} looked for nobody's face: name `recognizers` in its suite and run it again"
         )
     if together:
-        gained = figures_together(loaded.identification)
+        gained = figures_together(single_releases(loaded.identification))
         if format == "table":
             render_together.show(gained, output)
             return
@@ -56,8 +60,9 @@ def identify(
     else:
         figures, faces = identification_figures(loaded.identification), face_figures([loaded])
         if format == "table":
-            render.show(figures, faces, output)
+            (render.show_brief if brief else render.show)(figures, faces, output)
             return
+        figures = render.brief(figures) if brief else figures
         written = {
             "csv": render.to_csv(figures),
             "markdown": render.to_markdown(figures, faces),
