@@ -15,12 +15,11 @@ import pandas as pd
 
 from refbench.attack_names import names_with_seeds
 from refbench.data_facts import data_in_words
-from refbench.enough import how_much_is_enough, in_words
+from refbench.enough import every_sweep
 from refbench.face_columns import RANK1, figure_text, head_column, percent
 from refbench.head_figures import headlines
 from refbench.labels import plugin_name
 from refbench.leaderboard import Leaderboard, read
-from refbench.plots.series import sweeps
 from refbench.registry import Registry
 from refbench.render import failed_text, recovery_of, shown
 from refbench.render_controls import recovery_text
@@ -172,11 +171,10 @@ class _Adviser:
             yield "What it does to the brain, and to what is measured in it, was not looked at: name `head_metrics`."
 
     def _enough(self, anonymizer: str) -> Iterator[str]:
-        for sweep in sweeps(self.run.cells, "anonymizer"):
+        verdicts = self.board.verdicts
+        for sweep, said in every_sweep(verdicts.scores, self.run.cells, verdicts.trust.trusts):
             if anonymizer in {label for _, label in sweep.members}:
-                for recovered in self.board.verdicts.scores:
-                    trusted = self.board.verdicts.trust.trusts
-                    yield in_words(how_much_is_enough(recovered, self.run.cells, sweep, trusted))
+                yield f"{said} That is about attacks: a release that shows the face by itself needs none."
 
     def _trust(self, rows: pd.DataFrame) -> Iterator[str]:
         trust = self.board.verdicts.trust

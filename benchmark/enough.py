@@ -24,7 +24,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from refbench.plots.series import Sweep
+from refbench.plots.series import Sweep, sweeps
 from refbench.recovery import Recovered, Scale, Training, Trusted, counted_attacks, everything
 from refbench.statistics import CONFIDENCE, UNDEFINED, Estimate, Floats, estimate
 
@@ -117,6 +117,23 @@ def how_much_is_enough(
         low=_reached(order[int(np.floor(tail))], axis),
         high=_reached(order[int(np.ceil(len(order) - 1 - tail))], axis),
     )
+
+
+def every_sweep(
+    recovered: Sequence[Recovered], cells: pd.DataFrame, trusted: Trusted = everything
+) -> list[tuple[Sweep, str]]:
+    """Every number in which anonymizers of a run differ, and in words how much of it is enough.
+
+    Args:
+        recovered: one for each group of people who cannot be told to be the same.
+        cells: see `refbench.results`.
+        trusted: which trainings count.
+    """
+    return [
+        (sweep, in_words(how_much_is_enough(one, cells, sweep, trusted)))
+        for sweep in sweeps(cells, "anonymizer")
+        for one in recovered
+    ]
 
 
 def in_words(enough: Enough) -> str:

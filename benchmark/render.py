@@ -300,11 +300,21 @@ def _seeds(board: Leaderboard) -> list[str]:
     attacks = board.rows.dropna(subset=["over_seeds"]).drop_duplicates(["anonymizer", "attacker"])
     lines = [
         f"{row['anonymizer']}, {names[row['attacker']]}: {row['over_seeds']:.{DIGITS}f} "
-        f"[{row['over_seeds_low']:.{DIGITS}f}, {row['over_seeds_high']:.{DIGITS}f}]"
+        f"[{row['over_seeds_low']:.{DIGITS}f}, {row['over_seeds_high']:.{DIGITS}f}]{_spread(row)}"
         for _, row in attacks.iterrows()
     ]
     what = f"Of several seeds the strongest is shown. {board.view.by}, mean over seeds [95 % over seeds and people]:"
     return [what, *lines]
+
+
+def _spread(row: pd.Series[Any]) -> str:
+    """What the seeds of an attack recover."""
+    name = f"{RECOVERY}_over_seeds"
+    overall = recovery_text(*(float(row.get(f"{name}{end}", math.nan)) for end in ("", "_low", "_high")))
+    if overall == "–":
+        return ""
+    ends = (recovery_text(float(row[f"{RECOVERY}_{end}"]), math.nan, math.nan) for end in ("smallest", "largest"))
+    return f"; recovery {overall}, single seeds {' to '.join(ends)}"
 
 
 def _unranked(board: Leaderboard) -> list[str]:

@@ -240,7 +240,7 @@ class _SuiteReader:
                 self._problem("name two anonymizers", ("threats", "composition", i))
         for label, where in named:
             if label not in labels:
-                self._problem(f"this suite has none of that label{closest(label, labels)} (got {label})", where)
+                self._problem(f"this suite has no such anonymizer{closest(label, labels)} (got {label})", where)
 
     def _registry(self, plugin_files: Mapping[int, Path]) -> Registry:
         registry = Registry.discover()

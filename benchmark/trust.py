@@ -103,13 +103,11 @@ def trust_in(scores: pd.DataFrame, cells: pd.DataFrame, region: str, metric: str
             if cell["learner"] == check.learner and wide:
                 reasons.setdefault(_training(cell), []).append(check.failed)
     attacks = [cell for cell in own if cell["control"] == ""]
-    able = {
-        cell["learner"]
-        for cell in attacks
-        if _training(cell) not in reasons and _recovery(recovered, _training(cell)).low > 0
-    }
+    gaining = [cell for cell in attacks if _recovery(recovered, _training(cell)).low > 0]
+    somewhere = {cell["learner"] for cell in gaining}
+    able = {cell["learner"] for cell in gaining if _training(cell) not in reasons}
     for cell in attacks:
-        if cell["learner"] not in able and cell["status"] == "ok":
+        if cell["learner"] not in somewhere and cell["status"] == "ok":
             reasons.setdefault(_training(cell), []).append(IDLE)
     tried = {cell["anonymizer"] for cell in attacks if cell["learner"] in able and _training(cell) not in reasons}
     hiding = {name for name in cells["anonymizer"] if name not in CONTROLS}

@@ -41,8 +41,9 @@ class Verdicts:
     def columns(self, anonymizer: str, attacker: str, seed: int) -> dict[str, Any]:
         """Of a row of a leaderboard: what it recovers, and why it must not be believed.
 
-        `recovery` and `recovery_rank1`, each with `_low`, `_high` and `_over` (what the floor was); `untrusted`, empty
-        if it may be believed.
+        `recovery` and `recovery_rank1`, each with `_low`, `_high` and `_over` (what the floor was); of several seeds
+        also `_over_seeds` (mean over people and seeds, with bounds) and `_smallest` and `_largest` seed. `untrusted`,
+        empty if it may be believed.
         """
         training = anonymizer, attacker, seed
         row: dict[str, Any] = {}
@@ -51,6 +52,11 @@ class Verdicts:
                 found = next((one for one in several if training in one.trainings), None)
                 row |= (found.estimate([training]) if found else UNDEFINED).columns(name)
                 row[f"{name}_over"] = found.scales[anonymizer].base if found else ""
+                seeds = [one for one in found.trainings if one[:2] == training[:2]] if found else []
+                if found and len(seeds) > 1:
+                    spread = found.of(sorted(seeds))
+                    row |= spread.overall.columns(f"{name}_over_seeds")
+                    row |= {f"{name}_smallest": spread.smallest, f"{name}_largest": spread.largest}
         return row | {"untrusted": "; ".join(self.trust.untrusted.get(training, ()))}
 
     def unranked(self, anonymizer: str, attacker: str, seed: int, missing: str, score: float) -> str:

@@ -167,7 +167,7 @@ def test_failed_jobs_are_shown_with_the_end_of_their_log(tmp_path: Path) -> None
 
 def said(run: Run) -> dict[str, list[str]]:
     board = build_leaderboard([run], View(attackers=True))
-    sentences = verdict(board, build_differences([run], View()))
+    sentences = verdict(board, build_differences([run], View()), run.cells)
     return {kind: [one.text for one in sentences if one.kind == kind] for kind in ("finding", "doubt")}
 
 

@@ -10,6 +10,7 @@ import pandas as pd
 
 from refbench.attack_names import attack_names
 from refbench.differences import Differences
+from refbench.enough import every_sweep
 from refbench.labels import plugin_name
 from refbench.leaderboard import Leaderboard, read
 from refbench.plots.series import BASELINE
@@ -31,19 +32,26 @@ class Sentence:
     text: str
 
 
-def verdict(board: Leaderboard, differences: Differences) -> list[Sentence]:
+def verdict(board: Leaderboard, differences: Differences, cells: pd.DataFrame) -> list[Sentence]:
     """Sentences, the main one first.
 
     Args:
         board: with a row for every attack.
         differences: of the same run and view.
+        cells: of the same run.
     """
     strongest = board.rows.drop_duplicates("anonymizer")
     ranked = strongest[strongest["rank"].notna()]
     findings = [*_winner(board, ranked), *recognition_sentences(board), *_apart(differences)]
-    findings += [*_strong_attacks(board, ranked), *_idle(differences)]
+    findings += [*_strong_attacks(board, ranked), *_idle(differences), *_enough(board, cells)]
     doubts = [*_incomplete(strongest), *_unranked(strongest), *_failures(strongest), *untrusted_captions(board)]
     return [Sentence("finding", text) for text in findings] + [Sentence("doubt", text) for text in doubts]
+
+
+def _enough(board: Leaderboard, cells: pd.DataFrame) -> list[str]:
+    """Of every swept parameter how much of it keeps attacks at the floor."""
+    found = every_sweep(board.verdicts.scores, cells, board.verdicts.trust.trusts)
+    return [f"How much is enough? {said[0].upper()}{said[1:]}" for _, said in found]
 
 
 def _winner(board: Leaderboard, ranked: pd.DataFrame) -> list[str]:

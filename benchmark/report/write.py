@@ -96,7 +96,7 @@ def _scored(run: Run, store: Store | None, *, real: bool, faces: bool) -> dict[s
     return {
         "view": view,
         "tables": tables,
-        "sentences": verdict(boards[0], differences[0]),
+        "sentences": verdict(boards[0], differences[0], run.cells),
         "controls": lines(boards[0]),
         "control_names": [" ".join(head.split()) for head in CONTROLS.values()],
         "opened": opened_rows(run, boards, tables, differences),
