@@ -194,7 +194,7 @@ def test_the_verdict_distrusts_attacks_that_spoil_heads_to_which_nothing_was_don
     cells = run.cells.assign(learner=run.cells["attacker"], threat="informed", floor=run.cells["attacker"].eq("none"))
     cells["control"] = cells["anonymizer"].where(cells["anonymizer"] == "identity", "")
     doubts = said(replace(run, cells=cells))["doubt"]
-    assert any(doubt.startswith("Untrusted, and never ranked: weak(steps=5): loses 0.") for doubt in doubts)
+    assert any(doubt.startswith("Untrusted, and never ranked: weak: loses 0.") for doubt in doubts)
 
 
 def test_bars_reach_from_the_release_to_what_was_reconstructed() -> None:

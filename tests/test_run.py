@@ -99,7 +99,7 @@ def with_faults(workplace: Workplace, text: str) -> tuple[Run, Board]:
 def anonymizers_faults(tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, Board]:
     """All of them side by side."""
     faults = ", ".join(ANONYMIZERS_FAULTS)
-    text = f"anonymizers: [identity, smear: {{fault: [{faults}]}}]\nlimits: {{minutes: 0.1}}"
+    text = f"anonymizers: [{{smear: {{reach: 1}}}}, smear: {{fault: [{faults}]}}]\nlimits: {{minutes: 0.1}}"
     return with_faults(Workplace(tmp_path_factory.mktemp("anonymizers")), text)
 
 
@@ -113,9 +113,9 @@ def test_an_anonymizer_that_fails_is_recorded_and_stops_only_its_own_cells(
     assert set(own["outcome"]) == {status}
     assert own["note"].str.contains(message, regex=False).all()
     ended = run.cells.set_index("anonymizer")["status"]
-    assert ended["identity"] == "ok"
+    assert ended["smear(reach=1)"] == "ok"
     assert ended[f"smear(fault={fault})"] != "ok"
-    assert (board["identity"]["rank"], board[f"smear(fault={fault})"]["rank"]) == (1, None)
+    assert (board["smear(reach=1)"]["rank"], board[f"smear(fault={fault})"]["rank"]) == (1, None)
 
 
 def test_subjects_on_which_an_anonymizer_failed_are_counted_not_dropped(workplace: Workplace) -> None:
