@@ -18,7 +18,7 @@ from refbench.plots.pictures import Scan, ranked_scans, typical_scans
 from refbench.plots.scores import draw_dose, draw_learning, draw_sites, draw_traces
 from refbench.plots.series import Attack, strongest_attacks, sweeps
 from refbench.plots.style import short_names
-from refbench.plots.utility import draw_utility
+from refbench.plots.utility import draw_utility, front
 from refbench.results import Run, load_run
 from refbench.store import Store
 
@@ -98,6 +98,13 @@ def test_dose_and_learning_curves(tmp_path: Path) -> None:
     handles, labels = draw_learning(run, share, "front_half", METRICS).axes[0].get_legend_handles_labels()
     assert labels == ["blur(strength_mm=8)", "blur(strength_mm=4)"]
     assert list(handles[0].lines[0].get_xdata()) == [0.5, 1]
+
+
+def test_the_front_is_whom_nobody_beats_in_both() -> None:
+    strong, weak, middle = (0.6, 0.5), (0.9, 0.9), (0.8, 0.6)
+    beaten = (0.7, 0.7)  # the middle keeps more, and gives back less
+    assert front([weak, strong, beaten, middle, weak]) == [strong, middle, weak]
+    assert front([]) == []
 
 
 def test_utility_is_what_is_left_of_the_whole_slice(tmp_path: Path) -> None:
