@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 
@@ -9,9 +10,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import Workplace
+from rich.console import Console
 
 from refbench.leaderboard import Leaderboard, View, build_leaderboard
-from refbench.render import to_csv, to_json, to_markdown
+from refbench.render import to_csv, to_json, to_markdown, to_terminal
 from refbench.results import load_run
 
 pytestmark = pytest.mark.slow
@@ -66,6 +68,12 @@ def board(tmp_path_factory: pytest.TempPathFactory) -> Leaderboard:
     return build_leaderboard([load_run(folder)], View(attackers=True))
 
 
+def terminal(board: Leaderboard) -> str:
+    stream = io.StringIO()
+    Console(file=stream, width=400).print(to_terminal(board, 400), highlight=False)
+    return stream.getvalue()
+
+
 def reason(board: Leaderboard, anonymizer: str, attacker: str) -> str:
     rows = board.rows
     (row,) = [
@@ -103,8 +111,9 @@ def test_controls_never_rank_and_every_format_shows_who_failed(board: Leaderboar
     rows = board.rows.drop_duplicates("anonymizer").set_index("anonymizer")
     assert rows.loc[["identity", "constant"], "rank"].isna().all()
     assert rows.loc[["smear", "broken"], "rank"].notna().all()
-    for text in (to_csv(board), to_markdown(board), to_json(board)):
+    for text in (to_csv(board), to_markdown(board), to_json(board), terminal(board)):
         assert "it knows them from elsewhere" in text
+    assert "leaking" in terminal(board).partition("controls of")[2]
 
 
 def test_a_suite_without_controls_says_so(tmp_path: Path) -> None:

@@ -190,3 +190,17 @@ def test_figures_of_recognition_are_drawn(run: Run) -> None:
     assert not [
         one for one in score_drawings(quiet, "front_half", View(), []) if one.name in ("identification", "cost")
     ]
+
+
+def test_brief_shows_the_release_and_the_attack_that_brings_most_people_back(run: Run) -> None:
+    figures = identification_figures(run.identification)
+    few = render_identification.brief(figures)
+    assert list(few.groupby(["anonymizer", "attacker"], sort=False).groups) == [
+        (hider, attacker) for hider in HIDERS for attacker in ("", WEAK)
+    ]
+    stream = io.StringIO()
+    render_identification.show_brief(figures, face_figures([run]), Console(file=stream, width=200))
+    lines = stream.getvalue().splitlines()
+    released, attacked = (next(line for line in lines if what in line) for what in ("released", f"↳ {WEAK}"))
+    assert attacked.count("100 % [100, 100]") == 2  # both recognizers
+    assert "100 % [100, 100]" not in released
