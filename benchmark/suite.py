@@ -219,15 +219,16 @@ class _SuiteReader:
         self, registry: Registry, controls: ControlOptions, chosen: dict[str, tuple[Chosen, ...]]
     ) -> None:
         """Controls that the suite does not name itself stand behind what it names."""
-        wanted = {
-            "anonymizers": {"identity": controls.identity or controls.crossed, "constant": controls.constant},
-            "attackers": {"none": controls.floors, "mean_face": controls.floors},
+        hidden, floors = controls.identity or controls.crossed, controls.floors
+        wanted: dict[str, list[tuple[str, dict[str, Any], bool]]] = {
+            "anonymizers": [("identity", {}, hidden), ("constant", {}, controls.constant)],
+            "attackers": [("none", {}, floors), ("mean_face", {}, floors), ("mean_face", {"aligned": False}, floors)],
         }
-        for key, names in wanted.items():
-            there = {one.name for one in chosen[key]}
-            for name in (name for name, on in names.items() if on and name not in there):
-                added = self._instances(registry, key.removesuffix("s"), name, {}, (key,), Path())
-                chosen[key] = (*chosen[key], *added)
+        for key, plugins in wanted.items():
+            for name, params in ((name, params) for name, params, on in plugins if on):
+                added = self._instances(registry, key.removesuffix("s"), name, params, (key,), Path())
+                there = [(one.name, one.params) for one in chosen[key]]
+                chosen[key] += tuple(one for one in added if (one.name, one.params) not in there)
 
     def _check_threats(self, threats: ThreatOptions, anonymizers: tuple[Chosen, ...]) -> None:
         labels = [chosen.label for chosen in anonymizers]

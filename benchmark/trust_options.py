@@ -27,7 +27,7 @@ class ControlOptions(BaseModel):
         True, "every attacker that learnt from originals, against every anonymizer: it must gain nothing"
     )
     memory: bool = param(True, "whether reconstructions are copies of training people's faces")
-    floors: bool = param(True, "the baselines none and mean_face, where the suite names neither")
+    floors: bool = param(True, "the baselines none and mean_face, aligned and as it lies, where the suite lacks them")
 
     def notes(self) -> list[str]:
         """What the reader of a table must know of controls that are not there."""

@@ -17,6 +17,8 @@ anonymizers: [smear, {smear: {reach: 3}}]
 attackers: [none, regression]
 """
 
+AVERAGES = ["mean_face", "mean_face(aligned=False)"]
+
 
 def plan(workplace: Workplace, text: str = "") -> Plan:
     return build_plan(load_suite(str(workplace.suite(COHORT + text))), Store(workplace.folder / "store"))
@@ -37,8 +39,8 @@ def test_without_controls_attackers_are_informed_and_nothing_is_added(workplace:
 def test_controls_are_added_once_and_only_where_they_mean_something(workplace: Workplace) -> None:
     laid_out = plan(workplace, "controls: true\n")
     assert [chosen.label for chosen in laid_out.suite.anonymizers][2:] == ["identity", "constant"]
-    assert [chosen.label for chosen in laid_out.suite.attackers][2:] == ["mean_face"]
-    informed = ["none", "regression", "mean_face"]
+    assert [chosen.label for chosen in laid_out.suite.attackers][2:] == AVERAGES
+    informed = ["none", "regression", *AVERAGES]
     learnt = "regression learnt on identity"
     assert names(laid_out) == [*informed, "regression learnt on wrong pairs", learnt]
     assert names(laid_out, "smear(reach=3)") == [*informed, learnt]  # wrong pairs: once for every attacker
@@ -51,10 +53,20 @@ def test_what_the_suite_names_itself_stays_where_it_is(workplace: Workplace) -> 
     assert [chosen.label for chosen in suite.anonymizers] == ["identity", "smear", "constant"]
 
 
+def test_floors_that_a_sweep_names_are_not_added_again(workplace: Workplace) -> None:
+    text = COHORT.replace("[none, regression]", "[mean_face: {aligned: [true, false]}]") + "controls: true\n"
+    suite = load_suite(str(workplace.suite(text)))
+    assert [chosen.label for chosen in suite.attackers] == [
+        "mean_face(aligned=True)",
+        "mean_face(aligned=False)",
+        "none",
+    ]
+
+
 def test_single_controls_can_be_switched_off(workplace: Workplace) -> None:
     text = "controls: {constant: false, shuffled: false, crossed: false, identity: false, memory: false}\n"
     laid_out = plan(workplace, text)
-    assert names(laid_out) == ["none", "regression", "mean_face"]
+    assert names(laid_out) == ["none", "regression", *AVERAGES]
     assert laid_out.suite.file.controls.notes() == [
         "Controls that are switched off: identity, constant, shuffled, crossed, memory."
     ]
