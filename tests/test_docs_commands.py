@@ -37,6 +37,9 @@ PARSED = {
     "refbench demo": "the demo suite as it stands: minutes",
     "refbench run suite.yaml --detach": "needs SLURM; test_slurm.py starts one",
     'refbench run suite.yaml --engine "dask: {scheduler: /shared/scheduler.json}"': "test_dask_engine.py starts one",
+    "refbench identify": "needs faces that were looked for; test_face_board.py makes them up",
+    "refbench identify --brief": "likewise",
+    "refbench leaderboard --by rank1": "likewise",
     "refbench data ixi data": "downloads 4.8 GB; test_cli_data.py downloads from a server of its own",
     "refbench data phantom phantoms --subjects 60 --sessions 2": "minutes; test_cli_data.py writes a small cohort",
 }
