@@ -85,6 +85,7 @@ def _suite(folder: Path, attacker: str, seeds: int) -> Path:
         "seeds": list(range(seeds)),
         "metrics": ["correlation"],
         "regions": ["whole"],
+        "controls": False,
     }
     path = folder / f"{attacker}_{seeds}.yaml"
     path.write_text(yaml.safe_dump(content))

@@ -31,6 +31,7 @@ def write_suite(folder: Path, cells: int) -> Suite:
         "anonymizers": [{"blur": {"strength_mm": [1 + number / 8 for number in range(anonymizers)]}}],
         "attackers": [{"regression": {"ridge": [(1 + number) / 1000 for number in range(attackers)]}}],
         "seeds": list(range(seeds)),
+        "controls": False,
     }
     path = folder / f"cells_{cells}.yaml"
     path.write_text(yaml.safe_dump(content))

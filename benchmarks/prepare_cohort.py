@@ -26,6 +26,7 @@ dataset: {{phantom: {{subjects: {people}, scale: 0.25}}}}
 slices: {{size: 64}}
 anonymizers: [identity, blur: {{region: whole}}]
 attackers: [none]
+controls: false
 """
 
 
