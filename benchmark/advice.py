@@ -16,13 +16,12 @@ import pandas as pd
 from refbench.attack_names import names_with_seeds
 from refbench.data_facts import data_in_words
 from refbench.enough import every_sweep
-from refbench.face_columns import RANK1, figure_text, head_column, percent
+from refbench.face_columns import RANK1, figure_text, head_column, percent, rank1_text
 from refbench.head_figures import headlines
 from refbench.labels import plugin_name
 from refbench.leaderboard import Leaderboard, read
 from refbench.registry import Registry
 from refbench.render import failed_text, recovery_of, shown
-from refbench.render_controls import recovery_text
 from refbench.results import Run
 from refbench.verdicts import CONTROL, RECOVERY, RECOVERY_RANK1
 
@@ -149,12 +148,11 @@ class _Adviser:
             worst = _most_recognised(rows)
             yield (
                 f"Recognised first among {self.run.identification['gallery'].nunique()} faces: "
-                f"{_interval(first, f'anonymized_{RANK1}')} as released, {_interval(worst, f'reconstructed_{RANK1}')} "
+                f"{rank1_text(first, 'anonymized')} as released, {rank1_text(worst, 'reconstructed')} "
                 f"after {names_with_seeds(self.board)[worst['attacker'], worst['seed']]}; chance {self._chance()}."
             )
-            recovered = [float(worst.get(f"{RECOVERY_RANK1}{end}", math.nan)) for end in ("", "_low", "_high")]
-            if math.isfinite(recovered[0]):
-                yield f"Of the people whom it hid, {recovery_text(*recovered)} are recognisable again."
+            if (recovered := recovery_of(worst, RECOVERY_RANK1)) != "–":
+                yield f"Of the people whom it hid, {recovered} are recognisable again."
 
     def _cost(self, rows: pd.DataFrame) -> Iterator[str]:
         first = rows.iloc[0]
@@ -221,7 +219,3 @@ def _went(row: pd.Series[Any]) -> str:
 def _share(row: pd.Series[Any], column: str) -> str:
     value = float(row[column])
     return percent(value) if math.isfinite(value) else "an unknown share"
-
-
-def _interval(row: pd.Series[Any], column: str) -> str:
-    return recovery_text(*(float(row.get(f"{column}{end}", math.nan)) for end in ("", "_low", "_high")))

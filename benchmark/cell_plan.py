@@ -98,17 +98,25 @@ class CellBuilder:
     def cell(self, attack: Attack, builders: Sequence[CellBuilder]) -> Cell:
         """One attack on this anonymizer; `builders` are those of all anonymizers."""
         chosen, teacher = self.suite.attackers[attack.attacker], builders[attack.learnt_on]
-        several = len(self.suite.file.seeds) > 1
-        seed = f" seed {attack.seed}" if several else ""
-        name = f"{self.hidden.label} × {attack.label(self.suite)}{seed}"
-        train = teacher.train(attack, f"{teacher.hidden.label} × {chosen.label}{seed}" if teacher is not self else name)
-        reconstruct = self.reconstruct(attack, train, name, self.test)
+        name = self._name(attack.label(self.suite), attack.seed)
+        train = teacher.train(attack, name if teacher is self else teacher._name(chosen.label, attack.seed))
         support: tuple[Job, ...] = ()
-        if attack.beside is not None:
+        if attack.beside is None:
+            reconstruct = self.reconstruct(attack, train, name, self.test)
+        else:
             reconstruct, support = self.compose(attack, builders[attack.beside], name)
         heads = self.faces.nothing if attack.control else self.heads(reconstruct, name)
         memory = None if self._exempt(attack) else self.memory(attack, reconstruct, name)
         return Cell(self.number, attack, train, reconstruct, self.scores(reconstruct, name), heads, memory, support)
+
+    def _name(self, attack: str, seed: int) -> str:
+        """What the labels of a cell's jobs call it."""
+        return f"{self.hidden.label} × {attack}" + (f" seed {seed}" if len(self.suite.file.seeds) > 1 else "")
+
+    @property
+    def selection(self) -> dict[str, Any]:
+        """What decides on validation people, as it goes into keys."""
+        return {"metric": self.identity(self.suite.judge), "region": self.suite.file.selection.region}
 
     def reconstruct(self, attack: Attack, train: Job, name: str, slices: Sequence[str]) -> Job:
         """What an attacker makes of slices."""
@@ -128,16 +136,14 @@ class CellBuilder:
     def compose(self, attack: Attack, other: CellBuilder, name: str) -> tuple[Job, tuple[Job, ...]]:
         """What the attacker makes of both releases, and the reconstructions of validation people that it takes."""
         first, second = self.attacked(attack), other.attacked(attack)
-        selection = {"metric": self.identity(self.suite.judge), "region": self.suite.file.selection.region}
         slices = self.suite.file.slices.model_dump(mode="json")
-        together = compose_job(name, self.planned, first, second, slices, selection)
+        together = compose_job(name, self.planned, first, second, slices, self.selection)
         return together, tuple(one.validation for one in (first, second) if one.validation)
 
     def attacked(self, attack: Attack) -> Attacked:
         """What an informed attacker makes of this anonymizer's releases."""
         informed = replace(attack, learnt_on=self.number, beside=None, threat="informed")
-        seed = f" seed {attack.seed}" if len(self.suite.file.seeds) > 1 else ""
-        name = f"{self.hidden.label} × {informed.label(self.suite)}{seed}"
+        name = self._name(informed.label(self.suite), attack.seed)
         train = self.train(informed, name)
         validation = [item.slices[self.number].key for item in self.usable if item.part == "validation"]
         return Attacked(
@@ -187,7 +193,7 @@ class CellBuilder:
         identity = {
             "attacker": self.identity(chosen),
             "seed": attack.seed,
-            "selection": {"metric": self.identity(self.suite.judge), "region": self.suite.file.selection.region},
+            "selection": self.selection,
             "deterministic": options.deterministic,
             "gpus": options.gpus if isinstance(attacker, NetworkAttacker) else 1,
             "wrong_pairs": attack.control == "shuffled",

@@ -7,8 +7,7 @@ for all tested ones.
 The interval of that strength is of the bootstrap over people (and seeds): in each resample the strongest attack is
 chosen anew, so the interval knows about the choice, and the strength is where recovery falls below the margin and stays
 there, on a straight line over the logarithm of the strength (or the strength, where one is 0) between two tested ones.
-A strength without a recovery (no
-attack counts, or nobody has one) is not at the floor.
+A strength without a recovery (no attack counts, or nobody has one) is not at the floor.
 
 What it does not say: recovery is what attacks add to the release. A release may show the face all by itself, and most
 do so at the weak end: there the floor itself is high, which `Point.scale` tells.

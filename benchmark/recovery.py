@@ -152,6 +152,10 @@ class Recovered(ABC):
         """All there are."""
         return [_training(column) for column in self.table.columns]
 
+    def __contains__(self, training: Training) -> bool:
+        """Whether a training has been scored."""
+        return training in self._column
+
     def values(self, trainings: Sequence[Training]) -> Floats:
         """Figures of people, float64 [people, trainings]."""
         return self._figures[:, [self._column[training] for training in trainings]]

@@ -183,9 +183,9 @@ def untrusted_text(row: pd.Series[Any]) -> str:
     return " (untrusted)" if row.get("untrusted", "") else ""
 
 
-def recovery_of(row: pd.Series[Any]) -> str:
-    """Of a row of a leaderboard."""
-    return recovery_text(*(float(row.get(f"{RECOVERY}{end}", math.nan)) for end in ("", "_low", "_high")))
+def recovery_of(row: pd.Series[Any], name: str = RECOVERY) -> str:
+    """Of a row of a leaderboard; `name`: of the column."""
+    return recovery_text(*(float(row.get(f"{name}{end}", math.nan)) for end in ("", "_low", "_high")))
 
 
 def _sense(board: Leaderboard, row: pd.Series[Any], *, first: bool) -> str:
@@ -309,8 +309,7 @@ def _seeds(board: Leaderboard) -> list[str]:
 
 def _spread(row: pd.Series[Any]) -> str:
     """What the seeds of an attack recover."""
-    name = f"{RECOVERY}_over_seeds"
-    overall = recovery_text(*(float(row.get(f"{name}{end}", math.nan)) for end in ("", "_low", "_high")))
+    overall = recovery_of(row, f"{RECOVERY}_over_seeds")
     if overall == "–":
         return ""
     ends = (recovery_text(float(row[f"{RECOVERY}_{end}"]), math.nan, math.nan) for end in ("smallest", "largest"))

@@ -13,7 +13,7 @@ from itertools import combinations
 import pandas as pd
 
 from refbench.identification import RANKS, pair_figures, rank_figures, strength, strongest
-from refbench.labels import CONTROLS, NOTHING_HIDDEN, knowledge
+from refbench.labels import CONTROLS, NOTHING_HIDDEN, knowledge, plugin_name
 from refbench.plots.series import BASELINE
 from refbench.trials import SERIES, Trial, trials
 
@@ -127,7 +127,7 @@ def _pairs(best: Sequence[Trial]) -> Iterator[tuple[Trial, Trial]]:
             of_both = [[trial for trial in best if trial.condition[::3] == (name, condition)] for name in pair]
             if all(of_both):
                 first, second = (max(own, key=strength) for own in of_both)
-                if {trial.condition[1].partition("(")[0] for trial in (first, second)} != {BASELINE}:
+                if {plugin_name(trial.condition[1]) for trial in (first, second)} != {BASELINE}:
                     yield first, second
 
 

@@ -25,7 +25,7 @@ import pandas as pd
 from refbench.labels import CONTROLS, NOTHING_HIDDEN
 from refbench.recovery import RecoveredScores, Training, floor_trainings, recovered_scores
 from refbench.results import NO_ATTACK, NOT_RUN
-from refbench.statistics import Estimate, bootstrap_weights, estimate, mean, per_subject, resampled_means
+from refbench.statistics import UNDEFINED, Estimate, bootstrap_weights, estimate, mean, per_subject, resampled_means
 
 LOSS = 0.02
 """What an attacker may lose of a score, on average, where nothing was hidden. Less than a blur of 2 mm takes."""
@@ -129,7 +129,7 @@ def _checked(
         ended = NOT_RUN if cell["status"] == "cancelled" else cell["status"]
         failed = f"its control `{control}` ended as {ended}" if ended not in ("ok", NOT_RUN) else ""
         if control == NOTHING_HIDDEN:
-            value = lost.get(_training(cell), _UNDEFINED)
+            value = lost.get(_training(cell), UNDEFINED)
             if value.low > LOSS:
                 failed = f"loses {value.value:.3f} of {metric} on heads to which nothing was done"
         else:
@@ -147,8 +147,6 @@ def _remembered(cells: Sequence[pd.Series[Any]]) -> Iterator[Checked]:
             value = Estimate(*(float("nan") if one == "" else float(one) for one in told))  # a CSV's gaps are empty
             yield Checked("memory", cell["learner"], cell["anonymizer"], value, cell["status"], cell["copied"])
 
-
-_UNDEFINED = Estimate(float("nan"), float("nan"), float("nan"))
 
 _WHERE = {
     "constant": "of the faces of people of whom it was given nothing: it knows them from elsewhere",
@@ -177,7 +175,7 @@ def _lost(scores: pd.DataFrame, region: str, metric: str) -> dict[Training, Esti
 
 
 def _recovery(recovered: RecoveredScores, training: Training) -> Estimate:
-    return recovered.estimate([training]) if training in set(recovered.trainings) else _UNDEFINED
+    return recovered.estimate([training]) if training in recovered else UNDEFINED
 
 
 def _training(cell: pd.Series[Any]) -> Training:

@@ -49,7 +49,7 @@ class Verdicts:
         row: dict[str, Any] = {}
         for name, several in ((RECOVERY, self.scores), (RECOVERY_RANK1, self.people)):
             if several:
-                found = next((one for one in several if training in one.trainings), None)
+                found = next((one for one in several if training in one), None)
                 row |= (found.estimate([training]) if found else UNDEFINED).columns(name)
                 row[f"{name}_over"] = found.scales[anonymizer].base if found else ""
                 seeds = [one for one in found.trainings if one[:2] == training[:2]] if found else []

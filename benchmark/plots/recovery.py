@@ -12,7 +12,7 @@ from refbench.learning import learning_curves
 from refbench.plots.scores import MOST_LINES
 from refbench.plots.series import Sweep
 from refbench.plots.style import COLOURS, DASHES, MARKERS, new_figure, short_names
-from refbench.recovery import Recovered, Trusted, everything, recovered_scores
+from refbench.recovery import Recovered, recovered_scores
 from refbench.results import Run
 from refbench.statistics import Estimate
 
@@ -24,14 +24,14 @@ LOWEST = -0.5
 """Attacks that are much worse than the floor are not followed further down."""
 
 
-def draw_enough(run: Run, sweep: Sweep, region: str, metrics: Sequence[str], trusted: Trusted = everything) -> Figure:
+def draw_enough(run: Run, sweep: Sweep, region: str, metrics: Sequence[str]) -> Figure:
     """Recovery by the strongest attack against a number of the anonymizer, and from where on it is at the floor.
 
     Thin lines are single attacks; the thick one is the strongest at each strength, with its 95 % interval. The band is
     the interval of the strength at which it reaches the floor for good; it ends at the edge where it is not reached.
     """
     found = {
-        name: how_much_is_enough(recovered, run.cells, sweep, trusted)
+        name: how_much_is_enough(recovered, run.cells, sweep)
         for name, recovered in _recovered(run, region, metrics).items()
     }
     figure = new_figure(9, 5.2, f"How much of {sweep.name} is enough: recovery, mean over people, 95 % interval")
@@ -58,9 +58,7 @@ def draw_enough(run: Run, sweep: Sweep, region: str, metrics: Sequence[str], tru
     return figure
 
 
-def draw_learning_curves(
-    run: Run, sweep: Sweep, region: str, metrics: Sequence[str], trusted: Trusted = everything
-) -> Figure:
+def draw_learning_curves(run: Run, sweep: Sweep, region: str, metrics: Sequence[str]) -> Figure:
     """Recovery against the share of the people, the steps or the minutes of an attacker."""
     title = f"What {sweep.name} learns with more: recovery, mean over people, 95 % interval"
     figure = new_figure(9, 5.0, title)
@@ -68,7 +66,7 @@ def draw_learning_curves(
     panels = figure.subplots(1, len(found), squeeze=False, sharey=True)[0]
     order = list(dict.fromkeys(run.cells["anonymizer"]))
     for axes, (name, recovered) in zip(panels, found.items(), strict=True):
-        for curve in learning_curves(recovered, run.cells, sweep, trusted):
+        for curve in learning_curves(recovered, run.cells, sweep):
             number = order.index(curve.anonymizer)
             look = COLOURS[number % len(COLOURS)], MARKERS[number % len(MARKERS)], DASHES[number % len(DASHES)]
             values = [value for value, _, _ in curve.points]

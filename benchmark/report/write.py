@@ -86,10 +86,8 @@ def _scored(run: Run, store: Store | None, *, real: bool, faces: bool) -> dict[s
     views, boards, differences = _tables(run)
     view, ids = views[0], details_ids(boards[0])
     tables = [board_table(board, ids) for board in boards]
-    images = (
-        _Images.of(believed(run), store, view, boards[0], real=real) if store and (faces or not real) else _Images()
-    )
     drawn_of = believed(run)
+    images = _Images.of(drawn_of, store, view, boards[0], real=real) if store and (faces or not real) else _Images()
     figures = page_figures(drawn_of, store, view)
     drawn = [attack.anonymizer for attack in strongest_attacks(drawn_of, view.region, view.by)]
     traces = dict(zip(drawn, (figure for figure in figures if figure.name.startswith("traces_")), strict=True))

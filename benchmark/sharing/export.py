@@ -13,6 +13,7 @@ import yaml
 
 from refbench.errors import RefbenchError
 from refbench.face_tables import HEAD_COLUMNS, HEADS, IDENTIFICATION, IDENTIFICATION_COLUMNS
+from refbench.labels import plugin_name
 from refbench.leaderboard import Leaderboard, build_leaderboard, default_view
 from refbench.merge import CELL, SERIES
 from refbench.render import to_json
@@ -88,7 +89,7 @@ def _public(run: Run, by: str) -> set[str]:
     tables = [run.scores[["metric", "region", "condition"]], run.subjects[["part", "outcome"]]]
     words = {str(word) for table in tables for column in table for word in set(table[column])}
     for kind in ("anonymizer", "attacker"):
-        words |= {str(label).partition("(")[0] for label in set(run.cells[kind])}
+        words |= {plugin_name(str(label)) for label in set(run.cells[kind])}
         words |= {str(version) for version in set(run.cells[f"{kind}_version"])}
     keys = {*run.info, *(key for value in run.info.values() if isinstance(value, dict) for key in value)}
     return words | keys | {by, str(run.info.get("suite", "")), *COLUMNS, *CELL_COLUMNS, *SUBJECT_COLUMNS}
