@@ -18,6 +18,7 @@ from refbench.anonymize_head import HeadRecord, Method, anonymize_file, write_re
 from refbench.engines.local import warm_server
 from refbench.errors import RefbenchError
 from refbench.nifti_tree import HeadFile
+from refbench.processes import start
 from refbench.registry import plugin_module
 
 _LOOK_SECONDS = 0.1
@@ -49,7 +50,7 @@ def _in_own_process(file: HeadFile, method: Method, stop: threading.Event) -> He
     # Plug-in files must be loaded before what they define can be unpickled.
     arguments = (theirs, method.plugin_files, pickle.dumps((file, method)))
     process = multiprocessing.get_context("forkserver").Process(target=_work, args=arguments)
-    process.start()
+    start(process)
     theirs.close()
     try:
         while not ours.poll(_LOOK_SECONDS):

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import multiprocessing
 import signal
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import TypeVar
 
@@ -13,6 +15,8 @@ from refbench.registry import plugin_module
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+_STARTING = threading.Lock()
 
 
 def in_processes(
@@ -34,6 +38,19 @@ def in_processes(
     workers = min(jobs, len(items))
     with ProcessPoolExecutor(workers, context, initializer=_begin, initargs=(tuple(plugin_files),)) as pool:
         yield from pool.map(work, items)
+
+
+def start(process: BaseProcess) -> None:
+    """Start a process; any thread may.
+
+    Where the server that processes are forked from has died, `multiprocessing` starts another one with no regard to
+    threads that are just then handing the dead one's file descriptors on.
+
+    Raises:
+        EOFError, OSError: the server died meanwhile; another process can be started.
+    """
+    with _STARTING:
+        process.start()
 
 
 def _begin(plugin_files: tuple[Path, ...]) -> None:

@@ -19,6 +19,7 @@ from typing import Any
 from refbench import job_log
 from refbench.errors import EngineError, StoreError
 from refbench.job import Assignment, Job, Status
+from refbench.processes import start
 from refbench.store import Store
 from refbench.suite_file import Limits
 from refbench.worker import NO_SPACE, work
@@ -97,7 +98,7 @@ class Supervisor:
             ours, theirs = self.context.Pipe()
             process: BaseProcess = self.context.Process(target=work, args=(assignment, theirs))  # type: ignore[attr-defined]
             try:
-                process.start()
+                start(process)
                 return process, ours
             except (EOFError, OSError) as error:
                 ours.close()
