@@ -27,7 +27,7 @@ from refbench.verdicts import CONTROL, RECOVERY, RECOVERY_RANK1
 
 THREATS = {
     "ignorant": "attackers that learnt from another anonymizer",
-    "transfer": "attackers that learnt at another site only",
+    "transfer": "attackers that learnt at another site or from another data set",
     "composition": "attackers that hold two releases of one person",
 }
 """Beside informed attackers, see `refbench.attacks`."""

@@ -12,7 +12,10 @@ from functools import cached_property
 from typing import Literal
 
 from refbench.attackers.base import Attacker
+from refbench.datasets.base import Scan
+from refbench.errors import DataError
 from refbench.labels import CONTROLS, NOTHING_HIDDEN
+from refbench.registry import closest
 from refbench.suite import Chosen, Suite
 
 Threat = Literal["informed", "ignorant", "transfer", "composition"]
@@ -26,7 +29,7 @@ class Attack:
     Attributes:
         attacker, seed: by number, and of its training.
         learnt_on: number of the anonymizer whose releases it learnt from.
-        site: the only site whose people it learnt from; empty for all of them.
+        place: the site or data set whose people alone it learnt from; empty for everybody.
         beside: number of the anonymizer whose release of the same head it is given as well.
         threat: what it stands for. control: what it checks; empty for a real attack.
     """
@@ -34,7 +37,7 @@ class Attack:
     attacker: int
     seed: int
     learnt_on: int
-    site: str = ""
+    place: str = ""
     beside: int | None = None
     threat: Threat = "informed"
     control: Control = ""
@@ -47,7 +50,7 @@ class Attack:
         if self.control == "shuffled":
             return f"{name} learnt on wrong pairs"
         if self.threat == "transfer":
-            return f"{name} learnt at {self.site}"
+            return f"{name} learnt at {self.place}"
         if self.threat == "ignorant" or self.control == "crossed":
             return f"{name} learnt on {own[self.learnt_on].label}"
         return name
@@ -58,11 +61,11 @@ class Attacks:
     """Every attack of a suite.
 
     Attributes:
-        sites: of the people who train, by name.
+        training: scans of the people who train.
     """
 
     suite: Suite
-    sites: Sequence[str]
+    training: Sequence[Scan]
 
     def on(self, anonymizer: int) -> Iterator[Attack]:
         """Attacks on one anonymizer: informed ones, other threats, then controls."""
@@ -74,8 +77,8 @@ class Attacks:
         for number in self._learning:
             for other in self._ignorant(anonymizer):
                 yield from (Attack(number, seed, other, threat="ignorant") for seed in seeds)
-            for site in self.sites if file.threats.transfer else ():
-                yield from (Attack(number, seed, anonymizer, site, threat="transfer") for seed in seeds)
+            for place in self._places:
+                yield from (Attack(number, seed, anonymizer, place, threat="transfer") for seed in seeds)
             for other in self._beside(anonymizer):
                 yield from (Attack(number, seed, anonymizer, beside=other, threat="composition") for seed in seeds)
         for number in self._learning:
@@ -103,6 +106,18 @@ class Attacks:
         plugin = self.suite.attackers[attacker].plugin
         assert isinstance(plugin, Attacker)
         return plugin
+
+    @cached_property
+    def _places(self) -> Sequence[str]:
+        """Sites, and data sets where there are several, at which attackers learn that are tested everywhere."""
+        asked = self.suite.file.threats.transfer
+        there = sorted({place for scan in self.training for place in (scan.site, scan.dataset) if place})
+        if isinstance(asked, bool):
+            return there if asked else ()
+        for place in asked:
+            if place not in there:
+                raise DataError(f"threats.transfer: nobody who trains is of {place!r}{closest(place, there)}")
+        return asked
 
     def _ignorant(self, anonymizer: int) -> Iterator[int]:
         asked = self.suite.file.threats.ignorant

@@ -172,7 +172,7 @@ class CellBuilder:
         attacker = self.suite.attackers[attack.attacker].plugin
         assert isinstance(attacker, Attacker)
         # Their faces are the same whatever hid them, and lie where this anonymizer's test people's do.
-        learnt_from = self.shown(attacker.share, attack.site).people["train"]
+        learnt_from = self.shown(attacker.share, attack.place).people["train"]
         people = {subject: n for n, subject in enumerate(dict.fromkeys(item.scan.subject for item in self.tested))}
         identity = {
             "test": self.test,
@@ -189,7 +189,7 @@ class CellBuilder:
         chosen, options = self.suite.attackers[attack.attacker], self.suite.file.training
         attacker = chosen.plugin
         assert isinstance(attacker, Attacker)
-        shown = self.shown(attacker.share, attack.site)
+        shown = self.shown(attacker.share, attack.place)
         identity = {
             "attacker": self.identity(chosen),
             "seed": attack.seed,
@@ -202,14 +202,14 @@ class CellBuilder:
         }
         return Job("train", f"train {name}", identity, shown.needs, {**shown.where, "dataset": self.places})
 
-    def shown(self, share: float, site: str) -> _Shown:
-        """What an attacker learns from that sees a share of the training people, of one site or of all."""
-        if (share, site) not in self._shown:
-            self._shown[share, site] = self._show(share, site)
-        return self._shown[share, site]
+    def shown(self, share: float, place: str) -> _Shown:
+        """What an attacker learns from that sees a share of the training people, of one place or of all."""
+        if (share, place) not in self._shown:
+            self._shown[share, place] = self._show(share, place)
+        return self._shown[share, place]
 
-    def _show(self, share: float, site: str) -> _Shown:
-        there = [item for item in self.usable if site in ("", item.scan.site)]
+    def _show(self, share: float, place: str) -> _Shown:
+        there = [item for item in self.usable if place in ("", item.scan.site, item.scan.dataset)]
         learning = self._share(share, there)
         people = {
             "train": _by_person((item for item in there if item.scan.subject in learning), self.number),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from refbench.datasets.base import Dataset, Scan
@@ -12,7 +12,7 @@ from refbench.leaks import copies
 from refbench.preparation import PreparedScan, ScanBuilder
 from refbench.split import Split, split_subjects
 from refbench.split_options import Part
-from refbench.suite import Suite
+from refbench.suite import Chosen, Suite
 
 
 @dataclass(frozen=True)
@@ -54,15 +54,26 @@ def list_cohort(suite: Suite, preparing: ScanBuilder, parts: Mapping[str, Part] 
         DataError: the dataset cannot be listed or split, a scan is listed twice, a subject at two sites, or the same
             head in two parts of the split.
     """
-    dataset = suite.dataset.plugin
-    assert isinstance(dataset, Dataset)
-    scans = dataset.scans()
+    scans = [scan for name, chosen in suite.datasets.items() for scan in _named(name, chosen)]
     _check(scans)
     sites = {scan.subject: scan.site for scan in scans}
     split = _given(sites, parts) if parts else split_subjects(sites, suite.file.split, split_csv(suite))
     prepared = [preparing.prepare(scan, split.parts[scan.subject]) for scan in scans if scan.subject in split.parts]
     preparing.hashes.save()
     return Cohort(split, tuple(prepared), copies(prepared))
+
+
+def _named(name: str, chosen: Chosen) -> list[Scan]:
+    """The scans of one data set; where there are others, their people and sites carry its name."""
+    assert isinstance(chosen.plugin, Dataset)
+    scans = chosen.plugin.scans()
+    if not name:
+        return scans
+    several = len({scan.site for scan in scans}) > 1
+    return [
+        replace(scan, subject=f"{name}-{scan.subject}", site=f"{name} {scan.site}" if several else name, dataset=name)
+        for scan in scans
+    ]
 
 
 def _given(sites: Mapping[str, str], parts: Mapping[str, Part]) -> Split:

@@ -17,11 +17,11 @@ def data_facts(plan: Plan, store: Store, done: Container[str]) -> dict[str, Any]
     """Of a plan whose heads are in the store.
 
     Returns:
-        JSON values: `name` (the data set's), `real` (people), `people`, `sites` (their number at each), `sessions`
-        (the most of one person), `voxel_mm` (median edges over heads; empty where no head is left in the store).
+        JSON values: `name` (of the data sets), `real` (people, at least some), `people`, `sites` (their number at
+        each), `sessions` (the most of one person), `voxel_mm` (median edges over heads; empty where no head is left in
+        the store).
     """
-    dataset = plan.suite.dataset.plugin
-    assert isinstance(dataset, Dataset)
+    datasets = [chosen.plugin for chosen in plan.suite.datasets.values()]
     sites = {item.scan.subject: item.scan.site for item in plan.scans}
     sessions = Counter(item.scan.subject for item in plan.scans)
     edges = [
@@ -30,8 +30,8 @@ def data_facts(plan: Plan, store: Store, done: Container[str]) -> dict[str, Any]
         if item.head.key in done and (affine := store.folder(item.head.key) / "affine.npy").is_file()
     ]
     return {
-        "name": plan.suite.dataset.name,
-        "real": dataset.real_people,
+        "name": plan.suite.data_names,
+        "real": any(isinstance(dataset, Dataset) and dataset.real_people for dataset in datasets),
         "people": len(sites),
         "sites": dict(sorted(Counter(sites.values()).items())),
         "sessions": max(sessions.values(), default=0),

@@ -147,14 +147,16 @@ def suite_schema(registry: Registry) -> dict[str, Any]:
     from refbench.suite_file import SuiteFile
 
     schema = SuiteFile.model_json_schema()
-    definitions = schema.setdefault("$defs", {})
+    definitions, properties = schema.setdefault("$defs", {}), schema["properties"]
     for kind in KINDS:
-        key = kind if kind == "dataset" else f"{kind}s"
         definitions[kind] = _use_schema(registry, kind, definitions)
-        reference = {"$ref": f"#/$defs/{kind}"}
-        field = schema["properties"][key]
-        field.pop("anyOf", None)
-        field.update(reference if kind == "dataset" else {"items": reference})
+        if kind != "dataset":
+            properties[f"{kind}s"]["items"] = {"$ref": f"#/$defs/{kind}"}
+    dataset = {"$ref": "#/$defs/dataset"}
+    properties["dataset"] = {"description": properties["dataset"]["description"], **dataset}
+    properties["datasets"]["minProperties"] = 2
+    properties["datasets"]["patternProperties"] = dict.fromkeys(properties["datasets"]["patternProperties"], dataset)
+    schema["oneOf"] = [{"required": ["dataset"]}, {"required": ["datasets"]}]
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "refbench suite"}
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from refbench.datasets.base import Dataset
 from refbench.errors import DataError
 from refbench.fingerprint import digest
+from refbench.plugin import Plugin
 from refbench.preparation import PreparedScan
 from refbench.store import Store
 
@@ -64,13 +64,13 @@ def refuse_same_voxels(prepared: Iterable[PreparedScan], store: Store) -> None:
             raise DataError(f"{_named(other)} and {_named(item)} hold the same voxels, {_REMEDY}")
 
 
-def places_of(dataset: Dataset, prepared: Iterable[PreparedScan]) -> list[str]:
-    """Where a data set lies, for `where["dataset"]` of trainings and attacks, to which it is closed (`refbench.guard`).
+def places_of(datasets: Iterable[Plugin], prepared: Iterable[PreparedScan]) -> list[str]:
+    """Where the data lie, for `where["dataset"]` of trainings and attacks, to which they are closed (`refbench.guard`).
 
     Returns:
-        Absolute paths: what the data set's parameters name, and the folders of scans that lie elsewhere.
+        Absolute paths: what the data sets' parameters name, and the folders of scans that lie elsewhere.
     """
-    named = {place.absolute() for _, place in dataset if isinstance(place, Path)}
+    named = {place.absolute() for dataset in datasets for _, place in dataset if isinstance(place, Path)}
     folders = {file.parent.absolute() for item in prepared for file in item.scan.files}
     return sorted(map(str, named | {folder for folder in folders if named.isdisjoint((folder, *folder.parents))}))
 

@@ -12,7 +12,6 @@ from refbench.attackers.base import Attacker
 from refbench.attacks import Attacks
 from refbench.cell_plan import Cell, CellBuilder, lost
 from refbench.cohort import Cohort, list_cohort
-from refbench.datasets.base import Dataset
 from refbench.face_plan import FacePlanner, HeadJobs
 from refbench.fingerprint import code_fingerprint
 from refbench.job import Job
@@ -143,14 +142,13 @@ def build_plan(
     average = preparing.average(training)
     planned = tuple(preparing.release(item, average) for item in prepared)
     faces = FacePlanner(suite, identities, planned, failed)
-    assert isinstance(suite.dataset.plugin, Dataset)
-    places = places_of(suite.dataset.plugin, prepared)
+    places = places_of([chosen.plugin for chosen in suite.datasets.values()], prepared)
     builders = [
         CellBuilder(suite, identities, number, planned, failed, faces, places)
         for number in range(len(suite.anonymizers))
     ]
     releases = tuple(builder.scores(None, f"{builder.hidden.label} released") for builder in builders)
-    attacks = Attacks(suite, sorted({item.scan.site for item in training}))
+    attacks = Attacks(suite, [item.scan for item in training])
     cells = tuple(builder.cell(attack, builders) for builder in builders for attack in attacks.on(builder.number))
     tested = tuple(builder.tested for builder in builders)
     heads = tuple(builder.heads(None, f"{builder.hidden.label} released") for builder in builders)

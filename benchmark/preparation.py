@@ -79,10 +79,10 @@ class ScanBuilder:
     hashes: FileHashes
 
     @cached_property
-    def _labels(self) -> frozenset[str]:
-        dataset = self.suite.dataset.plugin
-        assert isinstance(dataset, Dataset)
-        return dataset.label_names()
+    def _labels(self) -> dict[str, frozenset[str]]:
+        """The labels that heads carry, by data set."""
+        datasets = {name: chosen.plugin for name, chosen in self.suite.datasets.items()}
+        return {name: one.label_names() for name, one in datasets.items() if isinstance(one, Dataset)}
 
     @cached_property
     def _needs(self) -> frozenset[str]:
@@ -101,7 +101,7 @@ class ScanBuilder:
         """The jobs that do not depend on an anonymizer."""
         who = scan.who
         # A dataset's parameters are not in the key: what decides the voxels is in the recipe and in the files.
-        dataset = self.suite.dataset
+        dataset, labels = self.suite.datasets[scan.dataset], self._labels[scan.dataset]
         identity = {
             name: value for name, value in self.identities["dataset", dataset.label].items() if name != "params"
         }
@@ -113,11 +113,11 @@ class ScanBuilder:
             {"dataset": identity, "recipe": dict(scan.recipe), "files": files, **problem},
             where={"files": [str(path) for path in scan.files], "params": dataset.params},
         )
-        labelled = "face" in self._labels
+        labelled = "face" in labels
         register = brain = None
         if not labelled or self._needs & {"registration", "average"}:
             register = job_of("register", who, {"head": head.key, "tools": self._registration_tools})
-        if "brain" not in self._labels or "brain" in self._needs:
+        if "brain" not in labels or "brain" in self._needs:
             brain = job_of("brain", who, {"head": head.key, "tools": self._brain_tools})
         found = None if labelled or register is None else register.key
         face = job_of("face", who, {"head": head.key, "registration": found})
@@ -143,7 +143,8 @@ class ScanBuilder:
         for chosen, job in zip(self.suite.anonymizers, anonymized, strict=True):
             name = f"{item.scan.who} {chosen.label}"
             # The dataset's own label is the truth; deepbet's estimate stands in where there is none.
-            estimate = item.brain.key if item.brain and "brain" not in self._labels else None
+            labelled = "brain" in self._labels[item.scan.dataset]
+            estimate = item.brain.key if item.brain and not labelled else None
             inputs = {"head": item.head.key, "anonymized": job.key}
             checks.append(job_of("check", name, {**inputs, "skin": item.skin.key, "brain": estimate}))
             slices.append(job_of("slice", name, {**inputs, "face": item.face.key}, options=options))

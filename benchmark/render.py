@@ -25,7 +25,7 @@ MOST_HEADLINES = 4
 
 KNOWLEDGE = {
     "learnt on": "learnt on: from the releases of another anonymizer, which it takes these for.",
-    "learnt at": "learnt at: from the people of one site only.",
+    "learnt at": "learnt at: from the people of this site or data set only.",
     "given also": "given also: it holds the releases of a head by both anonymizers.",
 }
 """What is said of attacks that are not informed (`refbench.attacks`)."""

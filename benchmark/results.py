@@ -226,7 +226,8 @@ def score_table(plan: Plan, store: Store, done: Container[str]) -> pd.DataFrame:
 
 def _conditions(plan: Plan) -> Iterator[tuple[dict[str, Any], int, Sequence[Job]]]:
     """Columns of what was scored, its anonymizer, and its score jobs: what was released, then every cell."""
-    dataset, hidden = {"dataset": plan.suite.dataset.name}, [_labelled("anonymizer", c) for c in plan.suite.anonymizers]
+    hidden = [_labelled("anonymizer", chosen) for chosen in plan.suite.anonymizers]
+    dataset = {"dataset": plan.suite.data_names}
     nobody = {"attacker": NO_ATTACK, "attacker_params": "{}", "seed": 0, "condition": "anonymized"}
     for number, jobs in enumerate(plan.releases):
         yield {**dataset, **hidden[number], **nobody}, number, jobs

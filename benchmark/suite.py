@@ -42,13 +42,17 @@ class Chosen:
 
 @dataclass(frozen=True)
 class Suite:
-    """A validated suite: every plug-in found, every parameter checked, sweeps expanded."""
+    """A validated suite: every plug-in found, every parameter checked, sweeps expanded.
+
+    Attributes:
+        datasets: by the names that the suite gives them; one alone is called "".
+    """
 
     name: str
     path: Path
     text: str
     file: SuiteFile
-    dataset: Chosen
+    datasets: Mapping[str, Chosen]
     anonymizers: tuple[Chosen, ...]
     attackers: tuple[Chosen, ...]
     metrics: tuple[Chosen, ...]
@@ -61,9 +65,19 @@ class Suite:
         """The metric that validation people are judged by."""
         return _called(self.file.selection.metric, self.metrics)[0]
 
+    @property
+    def data(self) -> str:
+        """The data sets with what was given of their parameters."""
+        return " + ".join(chosen.label for chosen in self.datasets.values())
+
+    @property
+    def data_names(self) -> str:
+        """The data sets alone."""
+        return " + ".join(dict.fromkeys(chosen.name for chosen in self.datasets.values()))
+
     def plugins(self) -> Iterator[Chosen]:
         """All of every kind."""
-        yield self.dataset
+        yield from self.datasets.values()
         for several in (self.anonymizers, self.attackers, self.metrics, self.recognizers, self.head_metrics):
             yield from several
 
@@ -131,7 +145,7 @@ def choose(kind: str, text: str, registry: Registry) -> Chosen:
     reader.problems += reader.source.problems
     data = reader.source.data
     uses = data.get(key) if isinstance(data, dict) else None
-    chosen = () if reader.problems else reader._choose(registry, kind, uses, Path.cwd())
+    chosen = () if reader.problems else reader._choose(registry, kind, _uses(kind, uses), Path.cwd())
     if len(chosen) > 1:
         reader._problem(f"name one {kind}, with one value per parameter", (key, 0))
     if reader.problems or not chosen:
@@ -147,15 +161,20 @@ def _key(kind: str) -> str:
     return kind if kind == "dataset" else f"{kind}s"
 
 
-_PLUGINS: dict[str, list[str] | None] = {
-    "dataset": None,
+_PLUGINS: dict[str, list[str]] = {
     "anonymizers": [],
     "attackers": [],
     "metrics": list(METRICS),
     "recognizers": [],
     "head_metrics": [],
 }
-"""Keys of a suite that name plug-ins, and what stands there if nothing is given."""
+"""Keys of a suite that name plug-ins of which there may be several, and what stands there if nothing is given."""
+
+
+def _uses(kind: str, value: Any) -> list[tuple[Location, Any]]:
+    """What stands under the key of a kind, each with its place."""
+    key = _key(kind)
+    return [((key,), value)] if kind == "dataset" else [((key, i), use) for i, use in enumerate(_listed(value))]
 
 
 @dataclass
@@ -174,9 +193,11 @@ class _SuiteReader:
         files = {i: folder / name for i, name in enumerate(_listed(data.get("plugins"))) if isinstance(name, str)}
         registry = self._registry(files)
         chosen = {
-            key: self._choose(registry, key.removesuffix("s"), data.get(key, default), folder)
+            key: self._choose(registry, kind, _uses(kind, data.get(key, default)), folder)
             for key, default in _PLUGINS.items()
+            for kind in [key.removesuffix("s")]
         }
+        datasets = self._datasets(registry, data, folder)
         try:
             file = SuiteFile.model_validate(data)
         except ValidationError as error:
@@ -192,7 +213,7 @@ class _SuiteReader:
             path=self.source.path,
             text=text,
             file=file,
-            dataset=chosen["dataset"][0],
+            datasets=datasets,
             anonymizers=chosen["anonymizers"],
             attackers=chosen["attackers"],
             metrics=chosen["metrics"],
@@ -253,10 +274,24 @@ class _SuiteReader:
                 self._problem(str(error), ("plugins", index))
         return registry
 
-    def _choose(self, registry: Registry, kind: str, value: Any, folder: Path) -> tuple[Chosen, ...]:
+    def _datasets(self, registry: Registry, data: dict[str, Any], folder: Path) -> dict[str, Chosen]:
+        """One, or several by name; what is wrong is noted and left out."""
+        named = data.get("datasets", {})
+        uses: dict[str, tuple[Location, Any]] = {"": (("dataset",), data["dataset"])} if "dataset" in data else {}
+        uses |= {name: (("datasets", name), use) for name, use in named.items()} if isinstance(named, dict) else {}
+        if not uses:
+            self._problem("dataset is missing", ("dataset",))
+        elif "" in uses and "datasets" in data:
+            self._problem("give `dataset` or `datasets`, not both", ("datasets",), at_key=True)
+        elif list(uses) == list(named)[:1]:
+            self._problem("one alone is a `dataset`; give two or more", ("datasets",), at_key=True)
+        chosen = {name: self._choose(registry, "dataset", [use], folder) for name, use in uses.items()}
+        return {name: found[0] for name, found in chosen.items() if found}
+
+    def _choose(
+        self, registry: Registry, kind: str, uses: list[tuple[Location, Any]], folder: Path
+    ) -> tuple[Chosen, ...]:
         """Plug-ins of one kind, sweeps expanded; what is wrong is noted and left out."""
-        key = _key(kind)
-        uses = [((key,), value)] if kind == "dataset" else [((key, i), use) for i, use in enumerate(_listed(value))]
         chosen: list[Chosen] = []
         for where, use in uses:
             if isinstance(use, str):
@@ -279,7 +314,7 @@ class _SuiteReader:
                     self._problem(f"{item.label} stands here twice", where)
                 chosen.append(item)
         if kind == "dataset" and len(chosen) > 1:
-            self._problem("a dataset cannot be swept: give one value", (key,))
+            self._problem("a dataset cannot be swept: give one value", uses[0][0])
         return tuple(chosen)
 
     def _instances(

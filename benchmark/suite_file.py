@@ -73,7 +73,10 @@ class SuiteFile(BaseModel):
     name: str | None = param(None, "name of the suite; the file's own name if not given", pattern=r"^[\w.-]+$")
     description: str = param("", "one sentence for the reader of a leaderboard")
     plugins: list[str] = param([], "Python files that hold plug-ins")
-    dataset: str | dict[str, Any] = param(..., "where the heads come from")
+    dataset: str | dict[str, Any] = param("", "where the heads come from; this or `datasets` must be given")
+    datasets: dict[Annotated[str, Field(pattern=r"^[\w.-]+$")], str | dict[str, Any]] = param(
+        {}, "two data sets or more, by names that then stand before those of people and sites"
+    )
     slices: SliceOptions = Field(SliceOptions(), description="how slices are cut from a released volume")
     split: SplitOptions = Field(SplitOptions(), description="who trains, who validates, who tests")
     anonymizers: list[str | dict[str, Any]] = param(..., "what hides the faces", min_length=1)

@@ -65,7 +65,10 @@ class ThreatOptions(BaseModel):
     ignorant: bool | Annotated[list[str], Field(min_length=1)] = param(
         False, "attackers that learnt from another anonymizer: from all others (true), or from those of these labels"
     )
-    transfer: bool = param(False, "attackers that learnt at one site: from its people only, tested on everybody")
+    transfer: bool | Annotated[list[str], Field(min_length=1)] = param(
+        False,
+        "attackers that learnt from the people of one site or data set, tested on everybody: each (true), or these",
+    )
     composition: list[Annotated[list[str], Field(min_length=2, max_length=2)]] = param(
         [], "pairs of anonymizers, by label, of which attackers are given both releases of a head"
     )

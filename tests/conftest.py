@@ -70,6 +70,8 @@ class Workplace:
             "metrics": ["correlation"],
             "controls": False,
         }
+        if "datasets" in given:
+            del usual["dataset"]
         path = self.folder / f"{name}.yaml"
         path.write_text(yaml.safe_dump(usual | given))
         return path

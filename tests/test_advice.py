@@ -63,7 +63,7 @@ def test_a_page_answers_the_questions_of_a_custodian(run: Run) -> None:
     assert "of the way from the floor" in text
     assert "100 % [100, 100] after strong" in text
     assert "chance 8.3 %" in text
-    assert "No attackers that learnt at another site only." in text
+    assert "No attackers that learnt at another site or from another data set." in text
     assert "none of these figures is an upper bound" in text
 
 

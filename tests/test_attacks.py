@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from conftest import Workplace
 
-from refbench.errors import SuiteError
+from refbench.errors import DataError, SuiteError
 from refbench.plan import Plan, build_plan
 from refbench.store import Store
 from refbench.suite import load_suite
@@ -86,8 +86,40 @@ def test_an_ignorant_attacker_borrows_the_training_of_another_cell(workplace: Wo
 def test_transfer_learns_from_the_people_of_one_site(workplace: Workplace) -> None:
     laid_out = plan(workplace, "threats: {transfer: true}\n")
     assert names(laid_out)[2:] == ["regression learnt at A", "regression learnt at B"]
-    people = {cell.attack.site: len(cell.train.identity["train"]) for cell in laid_out.cells if cell.attack.attacker}
+    people = {cell.attack.place: len(cell.train.identity["train"]) for cell in laid_out.cells if cell.attack.attacker}
     assert people["A"] + people["B"] == people[""]
+
+
+TWO = COHORT.replace(
+    "dataset: {tiny_heads: {people: 12}}",
+    "datasets: {first: {tiny_heads: {people: 12}}, second: {tiny_heads: {people: 8, first: 12}}}",
+)
+
+
+def test_attackers_transfer_from_one_data_set_to_others(workplace: Workplace) -> None:
+    suite = workplace.suite(TWO + "threats: {transfer: true}\n")
+    laid_out = build_plan(load_suite(str(suite)), Store(workplace.folder / "store"))
+    places = ["first", "first A", "first B", "second", "second A", "second B"]
+    assert names(laid_out)[2:] == [f"regression learnt at {place}" for place in places]
+    people = {cell.attack.place: len(cell.train.identity["train"]) for cell in laid_out.cells if cell.attack.attacker}
+    assert people["first"] == people["first A"] + people["first B"]
+    assert people["first"] + people["second"] == people[""]
+    assert {item.scan.site for item in laid_out.scans} == set(places) - {"first", "second"}
+
+
+def test_places_to_learn_at_are_named(workplace: Workplace) -> None:
+    suite = workplace.suite(TWO + "threats: {transfer: [second, first A]}\n")
+    laid_out = build_plan(load_suite(str(suite)), Store(workplace.folder / "store"))
+    assert names(laid_out)[2:] == ["regression learnt at second", "regression learnt at first A"]
+    with pytest.raises(DataError, match=r"threats\.transfer: nobody who trains is of 'C'"):
+        plan(workplace, "threats: {transfer: [C]}\n")
+
+
+def test_heads_of_several_data_sets_are_the_same_jobs_as_alone(workplace: Workplace) -> None:
+    """So what one suite has made of a data set, another one with more of them need not make again."""
+    both = build_plan(load_suite(str(workplace.suite(TWO))), Store(workplace.folder / "store"))
+    alone = {item.head.key for item in plan(workplace).scans}
+    assert {item.head.key for item in both.scans if item.scan.dataset == "first"} == alone
 
 
 def test_two_releases_are_composed_for_each_of_them(workplace: Workplace) -> None:

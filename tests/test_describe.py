@@ -1,5 +1,6 @@
 import io
 import json
+import re
 from enum import Enum
 from pathlib import Path
 from typing import Any, Literal
@@ -108,7 +109,8 @@ def test_the_schema_is_json_and_names_its_dialect(schema: dict[str, Any]) -> Non
     assert json.loads(json.dumps(schema)) == schema
     assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
     assert set(schema["properties"]) == set(SuiteFile.model_fields)
-    assert set(schema["required"]) == {"dataset", "anonymizers", "attackers"}
+    assert set(schema["required"]) == {"anonymizers", "attackers"}
+    assert schema["oneOf"] == [{"required": ["dataset"]}, {"required": ["datasets"]}]
     assert schema["additionalProperties"] is False
 
 
@@ -144,6 +146,12 @@ def accepts(schema: dict[str, Any], value: Any, root: dict[str, Any]) -> bool:
         return False
     if isinstance(value, dict):
         known = schema.get("properties", {})
+        for pattern, field in schema.get("patternProperties", {}).items():
+            known = known | {key: field for key in value if re.search(pattern, key)}
+        if not schema.get("minProperties", 0) <= len(value):
+            return False
+        if "oneOf" in schema and sum(set(one["required"]) <= set(value) for one in schema["oneOf"]) != 1:
+            return False
         if not set(schema.get("required", [])) <= set(value):
             return False
         if schema.get("additionalProperties") is False and not set(value) <= set(known):
@@ -179,6 +187,7 @@ def accepts(schema: dict[str, Any], value: Any, root: dict[str, Any]) -> bool:
         ("anonymizers: [{blur: {}, identity: {}}]", False),
         ("dataset: {folder: {}}", False),
         ("dataset: nowhere", False),
+        ("datasets: {a: phantom, b: phantom}", False),  # beside a dataset
         ("seeds: [-1]", False),
         ("slics: {}", False),
         ("slices: {placement: sideways}", False),
@@ -189,6 +198,19 @@ def test_the_schema_tells_good_suites_from_bad(schema: dict[str, Any], text: str
     base = "dataset: {folder: {path: here}}\nanonymizers: [identity]\nattackers: [pix2pix]\n"
     suite = yaml.safe_load(base) | (yaml.safe_load(text) or {})
     assert accepts(schema, suite, schema) is good
+
+
+@pytest.mark.parametrize(
+    ("text", "good"),
+    [
+        ("datasets: {a: phantom, b: {folder: {path: there}}}", True),
+        ("datasets: {a: phantom}", False),
+        ("datasets: {a: phantom, b: nowhere}", False),
+        ("seeds: [1]", False),
+    ],
+)
+def test_the_schema_wants_one_dataset_or_several(schema: dict[str, Any], text: str, good: bool) -> None:
+    assert accepts(schema, yaml.safe_load(f"anonymizers: [identity]\nattackers: [pix2pix]\n{text}"), schema) is good
 
 
 class Unwritable(Metric):

@@ -172,10 +172,10 @@ def test_a_suite_of_the_docs_is_valid(page: str, text: str, place: Workplace) ->
     whole = "".join(
         f"{key}: {value}\n"
         for key, value in (("dataset", "phantom"), ("anonymizers", "[blank]"), ("attackers", "[none]"))
-        if not re.search(rf"^{key}:", text, flags=re.MULTILINE)
+        if not re.search(rf"^({key}|{key}s):", text, flags=re.MULTILINE)
     )
     (place.folder / "valid.yaml").write_text(whole + text)
-    assert load_suite(str(place.folder / "valid.yaml")).dataset
+    assert load_suite(str(place.folder / "valid.yaml")).datasets
 
 
 @pytest.mark.parametrize("command", app.registered_commands, ids=lambda command: command.callback.__name__)

@@ -231,7 +231,7 @@ def test_where_a_data_set_lies(tmp_path: Path) -> None:
     scans = [Scan(name, "A", files=(tmp_path / name / "T1.nii",)) for name in ("in/P1", "in/P2", "away")]
     job = Job("head", "head", {})
     prepared = [PreparedScan(scan, "train", job, None, None, job, job) for scan in scans]
-    assert places_of(Folder(path=tmp_path / "in"), prepared) == [str(tmp_path / "away"), str(tmp_path / "in")]
+    assert places_of([Folder(path=tmp_path / "in")], prepared) == [str(tmp_path / "away"), str(tmp_path / "in")]
 
 
 # A metric, or a recognizer, that is told the answer

@@ -74,7 +74,7 @@ def labels(folder: Path, anonymizers: str, plugins: str = "") -> list[str]:
 def test_a_small_suite_gets_all_defaults(tmp_path: Path) -> None:
     suite = load(tmp_path, BASE)
     assert suite.name == "mine"
-    assert suite.dataset.name == "folder"
+    assert suite.datasets[""].name == "folder"
     assert [chosen.name for chosen in suite.metrics] == ["correlation", "ssim"]
     assert suite.file.regions == ["front_half", "whole", "face", "changed"]
     assert (suite.file.slices.count, suite.file.slices.size, suite.file.seeds) == (21, 256, [0])
@@ -103,7 +103,7 @@ def test_paths_start_at_the_suite_file(tmp_path: Path, monkeypatch: pytest.Monke
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
     suite = load(tmp_path, BASE)
-    assert suite.dataset.params["path"] == str(tmp_path / "heads")
+    assert suite.datasets[""].params["path"] == str(tmp_path / "heads")
 
 
 # Sweeps
@@ -276,6 +276,23 @@ def test_missing_keys(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("datasets", "said"),
+    [
+        ("datasets: {a: phantom, b: phantom}", "1:1: datasets: give `dataset` or `datasets`, not both"),
+        ("datasets: {a: phantom}", "1:1: datasets: one alone is a `dataset`; give two or more"),
+        ("datasets: {}", "1:1: dataset: dataset is missing"),
+        ("datasets: {a: phantom, b: phantm}", "1:24: datasets.b: unknown dataset 'phantm'; did you mean 'phantom'"),
+        ("datasets: {a: phantom, b: {folder: {}}}", "1:36: datasets.b.folder.path: path is missing"),
+        ("datasets: {a: phantom, b: {phantom: {subjects: [8, 9]}}}", "1:27: datasets.b: a dataset cannot be swept"),
+    ],
+)
+def test_several_datasets_have_names(tmp_path: Path, datasets: str, said: str) -> None:
+    one = "dataset: phantom\n" if "not both" in said else ""
+    (line,) = errors(tmp_path, f"{datasets}\n{one}anonymizers: [blur]\nattackers: [none]\n")
+    assert line.startswith(said)
+
+
 def test_a_missing_parameter_is_named_at_its_plugin(tmp_path: Path) -> None:
     assert errors(tmp_path, BASE.replace("{folder: {path: heads}}", "folder")) == [
         "1:10: dataset.path: path is missing",
@@ -362,7 +379,7 @@ def test_a_file_that_is_not_utf_8_names_the_byte(tmp_path: Path) -> None:
 def test_a_byte_order_mark_does_not_matter(tmp_path: Path) -> None:
     path = tmp_path / "bom.yaml"
     path.write_text("\ufeff" + BASE, encoding="utf-8")
-    assert load_suite(str(path)).dataset.name == "folder"
+    assert load_suite(str(path)).datasets[""].name == "folder"
 
 
 # Plug-in files

@@ -36,6 +36,7 @@ class TinyHeads(Dataset):
     real_people: ClassVar[bool] = False
 
     people: int = param(8, "how many")
+    first: int = param(0, "number of the first of them")
     sites: tuple[str, ...] = param(("A", "B"), "scanners, in turn")
     sessions: int = param(1, "visits of each")
     broken: tuple[int, ...] = param((), "people whose file cannot be read")
@@ -51,7 +52,7 @@ class TinyHeads(Dataset):
                 session=str(session) if session else "",
                 recipe={"person": number, "session": session, "broken": number in self.broken},
             )
-            for number in range(self.people)
+            for number in range(self.first, self.first + self.people)
             for session in range(self.sessions)
         ]
 

@@ -124,11 +124,14 @@ def verify(
     path = Path(what).expanduser()
     if dataset is None and not path.is_dir() and path.suffix != ".tar":
         suite = load_suite(what)
-        assert isinstance(suite.dataset.plugin, Dataset)
-        verdict = _verified(suite.dataset.plugin, suite.plugin_files, jobs)
+        datasets = [chosen.plugin for chosen in suite.datasets.values() if isinstance(chosen.plugin, Dataset)]
+        verdicts = [_verified(one, suite.plugin_files, jobs) for one in datasets]
     else:
-        verdict = _verified(_dataset(dataset or _kind(path), path), (), jobs)
-    _show(verdict)
+        verdicts = [_verified(_dataset(dataset or _kind(path), path), (), jobs)]
+    for verdict in verdicts:
+        _show(verdict)
+    if any(verdict.unusable for verdict in verdicts):
+        raise typer.Exit(FAILURES)
 
 
 def _kind(path: Path) -> str:
@@ -178,5 +181,3 @@ def _show(verdict: Verdict) -> None:
         f"{len(verdict.unusual)} of another shape or voxel size than most",
         soft_wrap=True,
     )
-    if verdict.unusable:
-        raise typer.Exit(FAILURES)

@@ -24,6 +24,7 @@ class Scan:
         facts: age in years, sex and the like; for tables only.
         problem: why it cannot be used, where that is known before it is read: two files of one visit, no site. It
             costs its subject alone, as a damaged file does. Empty where all is well.
+        dataset: which of a suite's data sets it is of, by name; the suite says so, not the data set.
     """
 
     subject: str
@@ -33,6 +34,7 @@ class Scan:
     recipe: Mapping[str, Any] = field(default_factory=dict)
     facts: Mapping[str, str | float] = field(default_factory=dict)
     problem: str = ""
+    dataset: str = ""
 
     @property
     def who(self) -> str:

@@ -54,13 +54,13 @@ class Item:
 def items(plan: Plan) -> Iterator[Item]:
     """Every job of a plan, in the order in which they run."""
     suite = plan.suite
-    slices, data = suite.file.slices, suite.dataset.name
+    slices, data = suite.file.slices, suite.data_names
     cut = f"{slices.count} x {slices.size}"  # what is no network does not grow evenly with these
     pixels = float(slices.count * slices.size**2)
     stored = 2.0 * pixels * (np.dtype(slices.storage).itemsize + 1)  # two images, two masks
-    common = {kind: Group(kind, f"{kind} {data}", "", "prepare") for kind in COMMON}
     for scan in plan.scans:
-        yield from (Item(job.key, common[job.kind]) for job in scan.common())
+        own = suite.datasets[scan.scan.dataset].name
+        yield from (Item(job.key, Group(job.kind, f"{job.kind} {own}", "", "prepare")) for job in scan.common())
     if plan.average:
         yield Item(plan.average.key, Group("average", f"average {data}", "", "average"), len(plan.average.needs))
     for number, hidden in enumerate(suite.anonymizers):

@@ -79,7 +79,7 @@ class ConsoleProgress(Silent):
 
     def planned(self, suite: Suite, cells: int, total: int, cached: int) -> None:
         """Say how much there is to do."""
-        self._print(f"{suite.name} · {suite.dataset.label} · {cells} cells · {total} jobs, {cached} cached")
+        self._print(f"{suite.name} · {suite.data} · {cells} cells · {total} jobs, {cached} cached")
 
     def stage(self, name: str, jobs: int, outlook: Outlook) -> None:
         """Begin a stage."""
