@@ -17,7 +17,14 @@ from refbench.face_columns import RANK1, figure_text, head_column, rank1_text
 from refbench.head_figures import Named, headlines
 from refbench.labels import knowledge
 from refbench.leaderboard import DIGITS, Leaderboard, read
-from refbench.render_controls import CONTROLS, control_captions, controls_json, controls_table, lines, recovery_text
+from refbench.render_controls import (
+    CONTROL_HEADS,
+    control_captions,
+    controls_json,
+    controls_table,
+    lines,
+    recovery_text,
+)
 from refbench.verdicts import CONTROL, RECOVERY
 
 MOST_HEADLINES = 4
@@ -66,7 +73,7 @@ def _controls_markdown(board: Leaderboard) -> list[str]:
     found = lines(board)
     if not found:
         return []
-    heads = ["controls of", *(" ".join(head.split()) for head in CONTROLS.values())]
+    heads = ["controls of", *CONTROL_HEADS]
     return ["", _markdown_line(heads), "|" + "---|" * len(heads), *map(_markdown_line, found)]
 
 

@@ -24,6 +24,8 @@ CONTROLS = {
     "memory": "copies\nat most",
 }
 """Each control, and the head of its column."""
+CONTROL_HEADS = tuple(" ".join(head.split()) for head in CONTROLS.values())
+"""The same where a head has one line."""
 
 
 def controls_table(board: Leaderboard) -> Table | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -123,3 +124,15 @@ def test_in_a_browser_rows_open_to_their_bundles_and_texts_of_bundles_stay_text(
     page.wait_for_url("**/index.html")
     assert said == []
     assert all(url.startswith(("file:", "data:")) for url in asked), asked
+
+
+def test_a_site_shows_the_controls_of_what_it_ranks(workplace: Workplace) -> None:
+    done = workplace.refbench("run", workplace.suite("{attackers: [none, offset], controls: true}"))
+    assert done.returncode == 0, done.stderr
+    export(load_run(workplace.run_folder()), workplace.folder / "controlled.zip", workplace.folder / "store")
+    write_site(workplace.folder, workplace.folder / "site")
+    page = (workplace.folder / "site" / "index.html").read_text()
+    (controls,) = re.findall(r"<h3>Controls</h3>.*?</table>", page, flags=re.DOTALL)
+    assert re.findall(r'<tr><th scope="row">(.*?)</th>', controls) == ["offset"]
+    assert "learnt on originals recovered at most" in controls
+    assert "untrusted" in page

@@ -13,6 +13,7 @@ from refbench.face_columns import RANK1, figure_text, head_column, rank1_text
 from refbench.head_figures import Named, headlines
 from refbench.leaderboard import Leaderboard, read
 from refbench.render import failed_text, has_trouble, interval_text, rank_text, recovery_of, shown
+from refbench.render_controls import CONTROL_HEADS, lines
 from refbench.report.bars import Scale, interval_bar
 from refbench.verdicts import RECOVERY
 
@@ -84,7 +85,12 @@ class BoardRow:
 
 @dataclass(frozen=True)
 class BoardTable:
-    """What the macro `leaderboard` draws; one of a page's tables, for one region."""
+    """What the macro `leaderboard` draws; one of a page's tables, for one region.
+
+    Attributes:
+        controls: what the macro of this name draws: every attacker, and what each control came to. control_heads: of
+            their columns.
+    """
 
     region: str
     by: str
@@ -94,6 +100,8 @@ class BoardTable:
     rows: tuple[BoardRow, ...]
     trouble: bool
     notes: tuple[str, ...]
+    controls: tuple[list[str], ...]
+    control_heads: tuple[str, ...] = CONTROL_HEADS
 
     @property
     def scored(self) -> tuple[str, ...]:
@@ -160,8 +168,9 @@ def board_table(board: Leaderboard, details: Mapping[str, str] | None = None) ->
         for number, (_, row) in enumerate(board.rows.iterrows())
     )
     subjects = int(board.rows["subjects"].max())
-    trouble = has_trouble(board)
-    return BoardTable(region, board.view.by, subjects, tuple(headings), tuple(metrics), rows, trouble, board.notes)
+    trouble, controls = has_trouble(board), tuple(lines(board))
+    heads = tuple(headings), tuple(metrics)
+    return BoardTable(region, board.view.by, subjects, *heads, rows, trouble, board.notes, controls)
 
 
 def _headings(board: Leaderboard, metric: str) -> list[Heading]:

@@ -14,7 +14,6 @@ from refbench.face_columns import face_figures
 from refbench.leaderboard import Leaderboard, View, build_leaderboard, default_view
 from refbench.plots.pictures import Album, ranked_scans
 from refbench.plots.series import strongest_attacks
-from refbench.render_controls import CONTROLS, lines
 from refbench.report import about
 from refbench.report.board import board_table
 from refbench.report.cells import details_ids, opened_rows, pairs
@@ -95,8 +94,6 @@ def _scored(run: Run, store: Store | None, *, real: bool, faces: bool) -> dict[s
         "view": view,
         "tables": tables,
         "sentences": verdict(boards[0], differences[0], run.cells),
-        "controls": lines(boards[0]),
-        "control_names": [" ".join(head.split()) for head in CONTROLS.values()],
         "opened": opened_rows(run, boards, tables, differences),
         "recognition": recognition(run, boards[0].faces),
         "differences": differences[0],
