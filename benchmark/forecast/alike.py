@@ -14,7 +14,6 @@ from refbench.plan import Plan
 from refbench.slicing import SliceOptions
 from refbench.suite import Chosen
 
-COMMON = ("head", "register", "brain", "face", "skin")
 AMOUNTS = frozenset({"epochs", "steps", "share"})
 """Parameters of attackers that only say how much is done: time grows with it."""
 
@@ -59,8 +58,9 @@ def items(plan: Plan) -> Iterator[Item]:
     pixels = float(slices.count * slices.size**2)
     stored = 2.0 * pixels * (np.dtype(slices.storage).itemsize + 1)  # two images, two masks
     for scan in plan.scans:
-        own = suite.datasets[scan.scan.dataset].name
-        yield from (Item(job.key, Group(job.kind, f"{job.kind} {own}", "", "prepare")) for job in scan.common())
+        for job in scan.common():
+            family = f"{job.kind} {suite.datasets[scan.scan.dataset].name}"
+            yield Item(job.key, Group(family if scan.scan.dataset else job.kind, family, "", "prepare"))
     if plan.average:
         yield Item(plan.average.key, Group("average", f"average {data}", "", "average"), len(plan.average.needs))
     for number, hidden in enumerate(suite.anonymizers):
