@@ -33,6 +33,10 @@ PLAIN = Pace()
 CLEARLY = 0.9
 """Another pace takes at most this share of plain float32's time, or plain float32 stays: noise must not decide."""
 
+HOPELESS = 3.0
+"""A pace that first took so many times as long as plain float32 is not timed again: processors without bfloat16 of
+their own took eight times as long, 18 s a step."""
+
 ROUNDS = 2
 LEAST_SECONDS = 0.05
 """A timing is repeated until it lasts that long."""
@@ -112,6 +116,7 @@ def _fastest(stopwatch: _Stopwatch, attacker: NetworkAttacker, context: Training
     for _ in range(ROUNDS):  # by turns: what else the machine does should meet all alike
         for pace in paces:
             stopwatch.take(pace)
+        paces = [pace for pace in paces if stopwatch.seconds[pace] < HOPELESS * stopwatch.seconds[PLAIN]]
     fastest = stopwatch.fastest(paces)
     kind = context.device.partition(":")[0]
     if COMPILE_SECONDS[kind] <= MOST_SHARE * to_come and _can_compile(kind):

@@ -103,6 +103,13 @@ def test_nothing_is_measured_where_nothing_is_open(
     assert not taken
 
 
+def test_what_is_hopeless_is_timed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    taken = rig(monkeypatch, {BFLOAT16: 15.0, CHANNELS_LAST: 0.5})
+    assert train(tmp_path).trained.pace == CHANNELS_LAST
+    assert taken.count(BFLOAT16) == 1
+    assert taken.count(CHANNELS_LAST) == pace_choice.ROUNDS
+
+
 def test_compiling_is_tried_only_where_it_can_pay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pace, "BACKEND", "eager")
     compiled = Pace(bfloat16=True, compiled=True)
