@@ -66,8 +66,8 @@ def draw_learning_curves(run: Run, sweep: Sweep, region: str, metrics: Sequence[
     panels = figure.subplots(1, len(found), squeeze=False, sharey=True)[0]
     order = list(dict.fromkeys(run.cells["anonymizer"]))
     for axes, (name, recovered) in zip(panels, found.items(), strict=True):
-        for curve in learning_curves(recovered, run.cells, sweep):
-            number = order.index(curve.anonymizer)
+        curves = {order.index(curve.anonymizer): curve for curve in learning_curves(recovered, run.cells, sweep)}
+        for number, curve in sorted(curves.items()):
             look = COLOURS[number % len(COLOURS)], MARKERS[number % len(MARKERS)], DASHES[number % len(DASHES)]
             values = [value for value, _, _ in curve.points]
             recoveries = [recovery for _, _, recovery in curve.points]
