@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from refbench.errors import PluginError, SuiteError
 from refbench.plugin import Plugin
 from refbench.registry import Registry, closest
 from refbench.suite_file import METRICS, SuiteFile
+from refbench.suite_text import find_suite, suite_text
 from refbench.sweeps import expand
 from refbench.trust_options import ControlOptions, ThreatOptions
 from refbench.yaml_source import Location, Problem, YamlSource
@@ -82,42 +82,14 @@ class Suite:
             yield from several
 
 
-def find_suite(name: str) -> Path:
-    """The path of a suite file; a bare name (`demo`) means a suite that comes with refbench.
-
-    Raises:
-        SuiteError: there is no such file; the message lists the suites that come with refbench.
-    """
-    path = Path(name)
-    if path.is_file():
-        return path
-    if path.name == name:
-        own = Path(str(resources.files("refbench.suites"))) / f"{name.removesuffix('.yaml')}.yaml"
-        if own.is_file():
-            return own
-    shipped = [item.name.removesuffix(".yaml") for item in resources.files("refbench.suites").iterdir()]
-    known = [item for item in shipped if not item.startswith("__")]
-    raise SuiteError(f"no suite file {name}{closest(name, known)} (these come with refbench)")
-
-
 def load_suite(name: str) -> Suite:
-    """Read and check a suite; `name` as in `find_suite`.
+    """Read and check a suite; `name` as in `refbench.suite_text.find_suite`.
 
     Raises:
         SuiteError: everything that is wrong, all at once, each with file, line, column and key.
     """
     path = find_suite(name)
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise SuiteError(f"{path} cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        before = error.object[: error.start].split(b"\n")
-        raise SuiteError(
-            f"{path}:{len(before)}:{len(before[-1]) + 1}: byte {error.object[error.start]:#04x} is not UTF-8; "
-            "save the file as UTF-8"
-        ) from error
-    return read_suite(text, path)
+    return read_suite(suite_text(path), path)
 
 
 def read_suite(text: str, path: Path) -> Suite:

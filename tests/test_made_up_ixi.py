@@ -24,7 +24,7 @@ from small_heads import without_affine
 
 from refbench.results import load_run
 from refbench.store import Store
-from refbench.suite import find_suite
+from refbench.suite_text import find_suite
 
 pytestmark = pytest.mark.slow
 

@@ -37,7 +37,8 @@ from refbench.significance import holm, sign_flip_test
 from refbench.slicing import SliceOptions, cut
 from refbench.statistics import bootstrap_weights, bounds, interval, resampled_over_seeds, seed_weights
 from refbench.store import Store
-from refbench.suite import find_suite, load_suite
+from refbench.suite import load_suite
+from refbench.suite_text import find_suite
 from refbench.types import AnonymizedHead, Head, Region
 from refbench.watch.console import ConsoleProgress
 

@@ -4,7 +4,8 @@ from pathlib import Path
 import pytest
 
 from refbench.errors import SuiteError
-from refbench.suite import Suite, find_suite, load_suite
+from refbench.suite import Suite, load_suite
+from refbench.suite_text import find_suite
 
 BASE = """\
 dataset: {folder: {path: heads}}
