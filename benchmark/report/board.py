@@ -167,10 +167,17 @@ def board_table(board: Leaderboard, details: Mapping[str, str] | None = None) ->
         )
         for number, (_, row) in enumerate(board.rows.iterrows())
     )
-    subjects = int(board.rows["subjects"].max())
-    trouble, controls = has_trouble(board), tuple(lines(board))
-    heads = tuple(headings), tuple(metrics)
-    return BoardTable(region, board.view.by, subjects, *heads, rows, trouble, board.notes, controls)
+    return BoardTable(
+        region=region,
+        by=board.view.by,
+        subjects=int(board.rows["subjects"].max()),
+        headings=tuple(headings),
+        metrics=tuple(metrics),
+        rows=rows,
+        trouble=has_trouble(board),
+        notes=board.notes,
+        controls=tuple(lines(board)),
+    )
 
 
 def _headings(board: Leaderboard, metric: str) -> list[Heading]:
