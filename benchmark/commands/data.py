@@ -128,10 +128,7 @@ def verify(
         verdicts = [_verified(one, suite.plugin_files, jobs) for one in datasets]
     else:
         verdicts = [_verified(_dataset(dataset or _kind(path), path), (), jobs)]
-    for verdict in verdicts:
-        _show(verdict)
-    if any(verdict.unusable for verdict in verdicts):
-        raise typer.Exit(FAILURES)
+    _show(*verdicts)
 
 
 def _kind(path: Path) -> str:
@@ -170,14 +167,17 @@ def _verified(dataset: Dataset, plugin_files: tuple[Path, ...], jobs: int | None
         return verify_dataset(dataset, jobs=jobs or cores(), plugin_files=plugin_files, progress=counting.at)
 
 
-def _show(verdict: Verdict) -> None:
-    for message in verdict.unusual:
-        output.print(Text(f"  ! {message}"), soft_wrap=True)
-    for message in verdict.unusable:
-        errors.print(Text(f"  ✗ {message}"), soft_wrap=True)
-    good = verdict.checked - len(verdict.unusable)
-    output.print(
-        f"{verdict.checked} scan(s): {good} can be used, {len(verdict.unusable)} cannot; "
-        f"{len(verdict.unusual)} of another shape or voxel size than most",
-        soft_wrap=True,
-    )
+def _show(*verdicts: Verdict) -> None:
+    for verdict in verdicts:
+        for message in verdict.unusual:
+            output.print(Text(f"  ! {message}"), soft_wrap=True)
+        for message in verdict.unusable:
+            errors.print(Text(f"  ✗ {message}"), soft_wrap=True)
+        good = verdict.checked - len(verdict.unusable)
+        output.print(
+            f"{verdict.checked} scan(s): {good} can be used, {len(verdict.unusable)} cannot; "
+            f"{len(verdict.unusual)} of another shape or voxel size than most",
+            soft_wrap=True,
+        )
+    if any(verdict.unusable for verdict in verdicts):
+        raise typer.Exit(FAILURES)
