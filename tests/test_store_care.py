@@ -175,7 +175,7 @@ def test_what_goes_on_now_is_never_touched(workplace: Workplace) -> None:
 @pytest.mark.slow
 def test_a_run_that_goes_on_loses_nothing_to_gc(tmp_path: Path) -> None:
     workplace = Workplace(tmp_path)
-    process = workplace.start("run", workplace.suite("attackers: [none, offset: {pause: 6}]"))
+    process = workplace.start("run", workplace.suite("attackers: [none, offset: {pause: 20}]"))
     while not workplace.count("fit"):
         assert process.poll() is None
         time.sleep(0.02)
