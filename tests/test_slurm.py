@@ -95,7 +95,7 @@ def test_a_training_longer_than_the_time_limit_goes_on_from_its_checkpoint(workp
 
 def test_a_task_outlives_its_runner_is_taken_over_and_tried_again_when_it_is_lost(workplace: Workplace) -> None:
     _prepared(workplace)
-    suite = workplace.suite(FEW + "attackers: [none, patient: {step_seconds: 0.2}]\nengine: slurm")
+    suite = workplace.suite(FEW + "attackers: [none, patient: {step_seconds: 0.4}]\nengine: slurm")
     killed = workplace.start("run", suite)
     _wait_until(lambda: workplace.count("step") > 0, "a step")
     killed.kill()
@@ -108,7 +108,7 @@ def test_a_task_outlives_its_runner_is_taken_over_and_tried_again_when_it_is_los
     assert workplace.count("turn") == 1
     assert workplace.count("step") > steps
     subprocess.run(["scancel", task], check=True)
-    _, errors = second.communicate(timeout=90)
+    _, errors = second.communicate(timeout=180)
     assert second.returncode == 0, errors
     assert workplace.count("turn") == 2
     assert workplace.count("step") <= 102
