@@ -1,4 +1,4 @@
-"""200 cells through every engine: the same table, byte for byte."""
+"""60 cells through every engine: the same table, byte for byte."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ slices: {count: 1, size: 16, spacing_mm: 8}
 split: {test: 1, validation: 1}
 anonymizers: [smear: {reach: [0, 1, 2, 3, 4]}]
 attackers: [none, offset: {pause: [0, 0.0001, 0.0002]}]
-seeds: [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]
+seeds: [0, 1, 2]
 regions: [whole]
 """
 OTHERS = {
@@ -42,13 +42,13 @@ def run(workplace: Workplace, engine: str) -> Path:
 
 
 @pytest.mark.parametrize("engine", OTHERS)
-def test_200_cells_give_the_same_table_wherever_they_ran(workplace: Workplace, here: Path, engine: str) -> None:
+def test_60_cells_give_the_same_table_wherever_they_ran(workplace: Workplace, here: Path, engine: str) -> None:
     pytest.importorskip(
         PACKAGES[engine], reason=f"the extra {engine} is not installed: pip install 'refbench[{engine}]'"
     )
     with CLUSTERS[engine]():
         there = run(workplace, OTHERS[engine])
     cells = pd.read_csv(there / "cells.csv", keep_default_na=False)
-    assert (len(cells), set(cells["status"])) == (200, {"ok"})
+    assert (len(cells), set(cells["status"])) == (60, {"ok"})
     assert there.name == here.name
     assert (there / "scores.parquet").read_bytes() == (here / "scores.parquet").read_bytes()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+import prepared_heads
 import pytest
 
 from refbench.anonymizers.template import template_head
@@ -40,3 +42,24 @@ def ixi_heads(ixi_folder: Path) -> list[Head]:
         regions = _read(ixi_folder / "brain_regions" / file.name.replace(".nii.gz", "_regions.nii.gz"))
         heads.append(Head(head.voxels, head.affine, head.subject, labels={"brain": regions.voxels > 0}))
     return heads
+
+
+@pytest.fixture(scope="session")
+def found_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that all processes of this session share."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "found_once"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+@pytest.fixture
+def registered(found_once: Path) -> Callable[[Head], Head]:
+    """Adds the registration of a real head, which takes seconds to find."""
+    return lambda head: prepared_heads.registered(head, found_once)
+
+
+@pytest.fixture
+def prepared(found_once: Path) -> Callable[[Head], Head]:
+    """Adds the registration of a real head and its brain, which take seconds each to find."""
+    return lambda head: prepared_heads.prepared(head, found_once)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import warnings
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -135,9 +136,11 @@ sys.exit(process.exitcode)
 
 
 @pytest.mark.slow
-def test_real_brains_are_those_of_an_independent_network(ixi_heads: list[Head]) -> None:
+def test_real_brains_are_those_of_an_independent_network(
+    ixi_heads: list[Head], prepared: Callable[[Head], Head]
+) -> None:
     for head in ixi_heads:
-        truth, found = head.labels["brain"], deepbet_brain(head)
+        truth, found = head.labels["brain"], prepared(head).brain
         assert dice(found, truth) > 0.97, head.subject
         assert not (truth & ~grown(found, head.voxel_mm, 6)).any(), head.subject
         assert dice(brain_of(head, "template"), truth) > 0.9, head.subject
@@ -145,7 +148,7 @@ def test_real_brains_are_those_of_an_independent_network(ixi_heads: list[Head]) 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("letter", ["a", "b", "c"])
-def test_brains_of_the_three_heads(real_head, letter: str) -> None:
+def test_brains_of_the_three_heads(real_head, prepared: Callable[[Head], Head], letter: str) -> None:
     head = real_head(letter)
-    litres = deepbet_brain(head).sum() * np.prod(head.voxel_mm) / 1e6
+    litres = prepared(head).brain.sum() * np.prod(head.voxel_mm) / 1e6
     assert 1.3 < litres < 1.7

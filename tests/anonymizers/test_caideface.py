@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import zipfile
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,9 +13,9 @@ import numpy as np
 import pytest
 
 from refbench.anonymizers import caideface
-from refbench.anonymizers.brain import deepbet_brain, grown
+from refbench.anonymizers.brain import grown
 from refbench.anonymizers.caideface import FACE_MASK, TEMPLATE, Caideface, read_volumes, register_brain
-from refbench.anonymizers.registration import register, scored_face
+from refbench.anonymizers.registration import scored_face
 from refbench.anonymizers.template import template_brain, template_face_mask
 from refbench.errors import DataError, PluginError
 from refbench.geometry import air_level
@@ -133,9 +134,9 @@ def test_damaged_volumes_are_named(head: Head, made_up: Path) -> None:
 
 
 @pytest.mark.slow
-def test_faces_go_and_brains_stay(ixi_heads: list[Head], wheel: Path) -> None:
+def test_faces_go_and_brains_stay(ixi_heads: list[Head], wheel: Path, prepared: Callable[[Head], Head]) -> None:
     for head in ixi_heads:
-        marked = replace(head, voxels=head.voxels + 1, registration=register(head), brain=deepbet_brain(head))
+        marked = prepared(head).with_voxels(head.voxels + 1)
         released = Caideface(data=wheel).anonymize(marked, RNG)
         assert isinstance(released, Head)
         changed = released.voxels != marked.voxels

@@ -12,10 +12,9 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from scipy import ndimage
 
-from refbench.anonymizers.brain import deepbet_brain, grown
+from refbench.anonymizers.brain import grown
 from refbench.anonymizers.face_parts import PART_NAMES, parts_of
 from refbench.anonymizers.mask_face import REGIONS, MaskFace, region_box
-from refbench.anonymizers.registration import register
 from refbench.anonymizers.template import template_brain, template_head
 from refbench.errors import DataError
 from refbench.geometry import head_mask
@@ -242,9 +241,10 @@ def test_parameters() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("letter", ["a", "b", "c"])
-def test_real_faces_are_hidden_and_their_brains_are_whole(real_head: Callable[[str], Head], letter: str) -> None:
-    head = real_head(letter)
-    head = replace(head, registration=register(head), brain=deepbet_brain(head))
+def test_real_faces_are_hidden_and_their_brains_are_whole(
+    real_head: Callable[[str], Head], prepared: Callable[[Head], Head], letter: str
+) -> None:
+    head = prepared(real_head(letter))
     assert head.brain is not None
     for name in FILTERS:
         released = anonymize(head, filter=name)

@@ -14,7 +14,7 @@ from scipy import ndimage
 from synthetic_heads import BRAIN_MM, distance, front, grid, picture, synthetic_head
 
 from refbench.anonymizers.face_surface import FacialSkin, facial_skin
-from refbench.anonymizers.registration import face_region, register
+from refbench.anonymizers.registration import face_region
 from refbench.anonymizers.verdict import Verdict, judge, skin_left
 from refbench.types import AnonymizedHead, Head, Outcome, Voxels
 
@@ -210,9 +210,8 @@ def test_figures_are_plain_numbers() -> None:
 
 
 @pytest.mark.slow
-def test_a_real_face_fades_with_the_blur(real_head: Callable[[str], Head]) -> None:
-    head = real_head("a")
-    head = replace(head, registration=register(head))
+def test_a_real_face_fades_with_the_blur(real_head: Callable[[str], Head], registered: Callable[[Head], Head]) -> None:
+    head = registered(real_head("a"))
     skin, face = facial_skin(head), face_region(head) > 0.5
     nobody = np.zeros(head.voxels.shape, bool)
 
