@@ -166,26 +166,28 @@ def _difference(
     people: _People, pair: tuple[Attacked, Attacked], side: tuple[Floats, Floats], paired: Floats, p: float, holm: float
 ) -> Difference:
     both = np.isfinite(paired)
-
-    def over(members: NDArray[np.bool_]) -> Estimate:
-        if not members.any():
-            return UNDEFINED
-        # Others are left out as undefined: to cut them from the weights copies all draws for every site and pair.
+    groups = np.column_stack([both, *(both & (people.of_site == site) for site in people.sites)])
+    estimates = [UNDEFINED] * groups.shape[1]
+    if both.any():
+        # Others are left out as undefined: to cut them from the weights copies all draws for every group and pair.
         more, less = (
             resampled_over_seeds(
-                np.where(members[:, None], values, np.nan), people.weights, seed_weights(values.shape[1], seed=number)
+                np.where(groups[:, :, None], values[:, None, :], np.nan),
+                people.weights,
+                seed_weights(values.shape[1], seed=number),
             )
             for number, values in enumerate(side)
         )
-        return estimate(mean(paired[members]), more - less)
-
+        estimates = [
+            estimate(mean(paired[group]), drawn) for group, drawn in zip(groups.T, (more - less).T, strict=True)
+        ]
     return Difference(
         *pair,
         people=int(both.sum()),
         seeds=(side[0].shape[1], side[1].shape[1]),
-        overall=over(both),
+        overall=estimates[0],
         middle=median(paired),
-        sites={site: over(both & (people.of_site == site)) for site in people.sites},
+        sites=dict(zip(people.sites, estimates[1:], strict=True)),
         p=p,
         holm=holm,
     )

@@ -111,20 +111,23 @@ def resampled_over_seeds(values: Floats, weights: Floats, trainings: Floats) -> 
     """The mean over trainings and subjects in each resample.
 
     Args:
-        values: float64 [subjects, trainings] of one attack; NaN is left out.
+        values: float64 [subjects, ..., trainings] of one attack; NaN is left out.
         weights: float64 [draws, subjects], see `bootstrap_weights`.
         trainings: float64 [draws, trainings], see `seed_weights`.
 
     Returns:
-        float64 [draws]; NaN where nothing defined was drawn.
+        float64 [draws, ...]; NaN where nothing defined was drawn.
     """
-    sums, counts = _sums(values, weights)
-    return _ratio((sums * trainings).sum(axis=1), (counts * trainings).sum(axis=1))
+    shape = (len(weights), *values.shape[1:])
+    sums, counts = (part.reshape(shape) for part in _sums(values.reshape(len(values), -1), weights))
+    return _ratio(np.einsum("d...t,dt->d...", sums, trainings), np.einsum("d...t,dt->d...", counts, trainings))
 
 
 def _sums(values: Floats, weights: Floats) -> tuple[Floats, Floats]:
     defined = np.isfinite(values)
-    return weights @ np.where(defined, values, 0.0), weights @ defined.astype(np.float64)
+    # One product for both: it is the weights that take time to read.
+    both = weights @ np.hstack([np.where(defined, values, 0.0), defined.astype(np.float64)])
+    return both[:, : values.shape[1]], both[:, values.shape[1] :]
 
 
 def _ratio(sums: Floats, counts: Floats) -> Floats:

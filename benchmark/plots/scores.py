@@ -55,14 +55,17 @@ def draw_sites(run: Run, attacks: Sequence[Attack], region: str, metrics: Sequen
     sites = sorted(set(run.scores["site"]))
     panels = figure.subplots(1, len(metrics), squeeze=False, sharey=True)[0]
     for axes, metric in zip(panels, metrics, strict=True):
+        gains = []
+        for attack in attacks:
+            before, after = (
+                people(select(run.scores, attack, condition, region, metric))
+                for condition in ("anonymized", "reconstructed")
+            )
+            gains.append((after - before).dropna())
         for number, site in enumerate(sites):
             places, middles, spans = [], [], []
-            for row, attack in enumerate(attacks):
-                before, after = (
-                    people(select(run.scores, attack, condition, region, metric))
-                    for condition in ("anonymized", "reconstructed")
-                )
-                own = (after - before).xs(site, level="site", drop_level=False).dropna()
+            for row, gain in enumerate(gains):
+                own = gain[gain.index.get_level_values("site") == site]
                 if own.empty:
                     continue
                 middle, low, high = mean_interval(own)
