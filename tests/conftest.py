@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
 import yaml
+from filelock import FileLock
 
 from refbench import registry
 
@@ -117,6 +118,32 @@ def fresh_registry() -> None:
 @pytest.fixture
 def workplace(tmp_path: Path) -> Workplace:
     return Workplace(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that all processes of this session share."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "shared"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def made_once(shared_folder: Path) -> Callable[[str, Callable[[Workplace], object]], Workplace]:
+    """Makes a workplace of some name once for all processes; who comes second waits. It is there to be read."""
+
+    def made(name: str, make: Callable[[Workplace], object]) -> Workplace:
+        workplace, done = Workplace(shared_folder / name), shared_folder / f"{name}.done"
+        with FileLock(shared_folder / f"{name}.lock"):
+            if not done.exists():
+                shutil.rmtree(workplace.folder, ignore_errors=True)
+                workplace.folder.mkdir()
+                make(workplace)
+                done.touch()
+        return workplace
+
+    return made
 
 
 @pytest.fixture(scope="session")

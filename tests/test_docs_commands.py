@@ -96,6 +96,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Workplace:
         "dataset": tiny,
         "slices": {"count": 3, "size": 48},
         "split": {"test": 2, "validation": 1},
+        "attackers": ["none", "regression"],
         "controls": False,  # test_controls.py
     }
     (place.folder / "mine.yaml").write_text(yaml.safe_dump(mine))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -30,9 +31,9 @@ PACKAGES = {"dask": "distributed", "slurm": "submitit"}
 
 
 @pytest.fixture(scope="module")
-def here(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def here(made_once: Callable[[str, Callable[[Workplace], object]], Workplace]) -> Path:
     """The run of this machine's engine."""
-    return run(Workplace(tmp_path_factory.mktemp("here")), "local")
+    return made_once("engines_alike", lambda workplace: run(workplace, "local")).run_folder()
 
 
 def run(workplace: Workplace, engine: str) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -34,11 +35,13 @@ def _tables(workplace: Workplace) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 @pytest.fixture(scope="module")
-def once(tmp_path_factory: pytest.TempPathFactory) -> Workplace:
-    workplace = Workplace(tmp_path_factory.mktemp("faces"))
+def once(made_once: Callable[[str, Callable[[Workplace], object]], Workplace]) -> Workplace:
+    return made_once("faces", _run)
+
+
+def _run(workplace: Workplace) -> None:
     done = workplace.refbench("run", workplace.suite(_suite()))
     assert done.returncode == 0, done.stderr
-    return workplace
 
 
 def test_every_probe_is_held_against_every_original(once: Workplace) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -44,22 +43,13 @@ def ixi_heads(ixi_folder: Path) -> list[Head]:
     return heads
 
 
-@pytest.fixture(scope="session")
-def found_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder that all processes of this session share."""
-    base = tmp_path_factory.getbasetemp()
-    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "found_once"
-    folder.mkdir(exist_ok=True)
-    return folder
-
-
 @pytest.fixture
-def registered(found_once: Path) -> Callable[[Head], Head]:
+def registered(shared_folder: Path) -> Callable[[Head], Head]:
     """Adds the registration of a real head, which takes seconds to find."""
-    return lambda head: prepared_heads.registered(head, found_once)
+    return lambda head: prepared_heads.registered(head, shared_folder)
 
 
 @pytest.fixture
-def prepared(found_once: Path) -> Callable[[Head], Head]:
+def prepared(shared_folder: Path) -> Callable[[Head], Head]:
     """Adds the registration of a real head and its brain, which take seconds each to find."""
-    return lambda head: prepared_heads.prepared(head, found_once)
+    return lambda head: prepared_heads.prepared(head, shared_folder)
