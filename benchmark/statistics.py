@@ -125,9 +125,7 @@ def resampled_over_seeds(values: Floats, weights: Floats, trainings: Floats) -> 
 
 def _sums(values: Floats, weights: Floats) -> tuple[Floats, Floats]:
     defined = np.isfinite(values)
-    # One product for both: it is the weights that take time to read.
-    both = weights @ np.hstack([np.where(defined, values, 0.0), defined.astype(np.float64)])
-    return both[:, : values.shape[1]], both[:, values.shape[1] :]
+    return weights @ np.where(defined, values, 0.0), weights @ defined.astype(np.float64)
 
 
 def _ratio(sums: Floats, counts: Floats) -> Floats:
