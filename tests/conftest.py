@@ -16,9 +16,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
 import yaml
-from filelock import FileLock
 
 from refbench import registry
+from refbench.holding import holding
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -120,28 +120,24 @@ def workplace(tmp_path: Path) -> Workplace:
     return Workplace(tmp_path)
 
 
+MadeOnce = Callable[[str, Callable[[Path], object]], Path]
+
+
 @pytest.fixture(scope="session")
-def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder that all processes of this session share."""
+def made_once(tmp_path_factory: pytest.TempPathFactory) -> MadeOnce:
+    """Fills a folder of some name once for all processes; who comes second waits. It is there to be read."""
     base = tmp_path_factory.getbasetemp()
-    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "shared"
-    folder.mkdir(exist_ok=True)
-    return folder
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
 
-
-@pytest.fixture(scope="session")
-def made_once(shared_folder: Path) -> Callable[[str, Callable[[Workplace], object]], Workplace]:
-    """Makes a workplace of some name once for all processes; who comes second waits. It is there to be read."""
-
-    def made(name: str, make: Callable[[Workplace], object]) -> Workplace:
-        workplace, done = Workplace(shared_folder / name), shared_folder / f"{name}.done"
-        with FileLock(shared_folder / f"{name}.lock"):
+    def made(name: str, fill: Callable[[Path], object]) -> Path:
+        folder, done = shared / name, shared / f"{name}.done"
+        with holding(shared / f"{name}.lock"):
             if not done.exists():
-                shutil.rmtree(workplace.folder, ignore_errors=True)
-                workplace.folder.mkdir()
-                make(workplace)
+                shutil.rmtree(folder, ignore_errors=True)
+                folder.mkdir()
+                fill(folder)
                 done.touch()
-        return workplace
+        return folder
 
     return made
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 
 import pandas as pd
 import pytest
-from conftest import Workplace
+from conftest import MadeOnce, Workplace
 from slurm_cluster import slurm
 
 pytestmark = pytest.mark.slow
@@ -31,9 +30,9 @@ PACKAGES = {"dask": "distributed", "slurm": "submitit"}
 
 
 @pytest.fixture(scope="module")
-def here(made_once: Callable[[str, Callable[[Workplace], object]], Workplace]) -> Path:
+def here(made_once: MadeOnce) -> Path:
     """The run of this machine's engine."""
-    return made_once("engines_alike", lambda workplace: run(workplace, "local")).run_folder()
+    return Workplace(made_once("engines_alike", lambda folder: run(Workplace(folder), "local"))).run_folder()
 
 
 def run(workplace: Workplace, engine: str) -> Path:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
 import pytest
-from conftest import Workplace
+from conftest import MadeOnce, Workplace
 
 pytestmark = pytest.mark.slow
 
@@ -35,8 +34,8 @@ def _tables(workplace: Workplace) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 @pytest.fixture(scope="module")
-def once(made_once: Callable[[str, Callable[[Workplace], object]], Workplace]) -> Workplace:
-    return made_once("faces", _run)
+def once(made_once: MadeOnce) -> Workplace:
+    return Workplace(made_once("faces", lambda folder: _run(Workplace(folder))))
 
 
 def _run(workplace: Workplace) -> None:

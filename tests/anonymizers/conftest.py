@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
-import prepared_heads
 import pytest
+from conftest import MadeOnce
 
+from refbench.anonymizers.brain import deepbet_brain
+from refbench.anonymizers.registration import register
 from refbench.anonymizers.template import template_head
 from refbench.types import Head
 
@@ -44,12 +47,22 @@ def ixi_heads(ixi_folder: Path) -> list[Head]:
 
 
 @pytest.fixture
-def registered(shared_folder: Path) -> Callable[[Head], Head]:
-    """Adds the registration of a real head, which takes seconds to find."""
-    return lambda head: prepared_heads.registered(head, shared_folder)
+def registered(made_once: MadeOnce) -> Callable[[Head], Head]:
+    """Adds the registration of a real head, known by its name, which takes seconds to find."""
+
+    def registered(head: Head) -> Head:
+        found = made_once(f"registration_{head.subject}", lambda folder: np.save(folder / "found.npy", register(head)))
+        return replace(head, registration=np.load(found / "found.npy"))
+
+    return registered
 
 
 @pytest.fixture
-def prepared(shared_folder: Path) -> Callable[[Head], Head]:
-    """Adds the registration of a real head and its brain, which take seconds each to find."""
-    return lambda head: prepared_heads.prepared(head, shared_folder)
+def prepared(made_once: MadeOnce, registered: Callable[[Head], Head]) -> Callable[[Head], Head]:
+    """Adds the registration and the brain of a real head, known by its name, which take seconds each to find."""
+
+    def prepared(head: Head) -> Head:
+        found = made_once(f"brain_{head.subject}", lambda folder: np.save(folder / "found.npy", deepbet_brain(head)))
+        return replace(registered(head), brain=np.load(found / "found.npy"))
+
+    return prepared
